@@ -1,0 +1,73 @@
+"""Hyperparameter search by an adaptive zooming grid, and analysis of the landscape it met.
+
+Importing the package loads nothing else: each public name brings its own module on first use, so a
+search of a plain function never pays for TensorFlow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fractal_tuner.oracle import FractalOracle, FractalTuner
+    from fractal_tuner.report import HistoryDisplay, ZoomPathDisplay
+    from fractal_tuner.search import FactorialZoom, ZoomSearch
+    from fractal_tuner.search_cv import FractalSearchCV
+    from fractal_tuner.space import Categorical, Integer, Ordinal, Real, SearchSpace
+    from fractal_tuner.trials import Trial, TrialLog, Window
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # what is searched
+    "Real",
+    "Integer",
+    "Ordinal",
+    "Categorical",
+    "SearchSpace",
+    # how, and what was found
+    "ZoomSearch",
+    "FactorialZoom",
+    "Trial",
+    "TrialLog",
+    "Window",
+    # the same search inside scikit-learn and Keras Tuner
+    "FractalSearchCV",
+    "FractalOracle",
+    "FractalTuner",
+    # what it looks like
+    "HistoryDisplay",
+    "ZoomPathDisplay",
+]
+
+_HOMES = {
+    "Real": "space",
+    "Integer": "space",
+    "Ordinal": "space",
+    "Categorical": "space",
+    "SearchSpace": "space",
+    "ZoomSearch": "search",
+    "FactorialZoom": "search",
+    "Trial": "trials",
+    "TrialLog": "trials",
+    "Window": "trials",
+    "FractalSearchCV": "search_cv",
+    "FractalOracle": "oracle",
+    "FractalTuner": "oracle",
+    "HistoryDisplay": "report",
+    "ZoomPathDisplay": "report",
+}
+
+
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept every misspelt name
+
+    def __getattr__(name):
+        """Import a public name from its home module (PEP 562)."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value  # the next access finds it without coming here
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
