@@ -1,0 +1,258 @@
+"""What every search is: ask and tell by trial id, a budget, a log, reasons to stop."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from fractal_tuner.space import Key, SearchSpace, as_space
+from fractal_tuner.trials import Trial, TrialLog, Window
+
+StopReason = Literal["budget", "time", "target", "space exhausted", "grid complete"]
+
+
+class Search(ABC):
+    """Ask for trials, tell their scores; all state is in the trials.
+
+    The next proposal is a pure function of the space, the options, the seed, the told trials in order and
+    the pending ones. A search with a journal therefore continues after a crash as if nothing had happened:
+    trials which nobody told are handed out again, first and under their old ids.
+
+    Attributes
+    ----------
+    space : SearchSpace
+    trials : TrialLog
+        All trials in the order of asking.
+    max_trials : int or None
+        How many trials may be asked.
+    stop_reason : str or None
+        "budget", "time", "target", "space exhausted" or "grid complete" once nothing more will be proposed.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        max_trials: int | None,
+        options: Mapping[str, Any],
+        journal: str | os.PathLike[str] | None,
+        fingerprint: Mapping[str, Any] | None,
+        max_time: float | None,
+        target_score: float | None,
+    ) -> None:
+        self.space = as_space(space)
+        self.max_trials = None if max_trials is None else at_least_one("max_trials", max_trials)
+        if max_time is not None and not max_time > 0:
+            raise ValueError(f"max_time must be a positive number of seconds, got {max_time!r}")
+        self.max_time = max_time
+        self.target_score = target_score
+        header = {
+            "strategy": type(self).__name__,
+            **options,
+            "fingerprint": dict(fingerprint or {}),
+        }
+        budget = {"max_trials": self.max_trials, "max_time": max_time, "target_score": target_score}
+        self.trials = TrialLog(self.space, journal, header=header, budget=budget)
+        self._orphans = self.trials.pending
+        self._keys = {trial.key for trial in self.trials}
+        self._best: Trial | None = None
+        self._deadline: float | None = None
+        self.stop_reason: StopReason | None = None
+
+    def ask(self, n: int = 1) -> list[Trial]:
+        """Up to ``n`` trials to evaluate.
+
+        Fewer are returned, perhaps none, when the search must wait for running trials or has come to its
+        end; ``finished`` tells which. In a continued search the trials that were running when it broke
+        come first, alone.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``n`` is not an integer of at least 1.
+        """
+        n = at_least_one("n", n)
+        if self._orphans:
+            handed, self._orphans = self._orphans[:n], self._orphans[n:]
+            return handed
+        if self.max_time is not None and self._deadline is None:
+            self._deadline = time.monotonic() + self.max_time
+        trials: list[Trial] = []
+        while len(trials) < n and (self.stop_reason or self._check_stop()) is None:
+            proposal = self._propose()
+            if proposal is None:
+                break
+            key, window = proposal
+            self._keys.add(key)
+            trials.append(self.trials.add(key, window))
+        return trials
+
+    def add(self, params: Mapping[str, Any]) -> Trial:
+        """Register a candidate that was chosen elsewhere as a running trial, to be told like any other.
+
+        Raises
+        ------
+        ValueError
+            If the parameters are not a candidate of the space.
+        """
+        key = self.space.key(params)
+        self._keys.add(key)
+        return self.trials.add(key, Window.whole(len(self.space)))
+
+    def tell(
+        self,
+        trial_id: int,
+        score: float | None = None,
+        *,
+        error: str | None = None,
+        folds: Sequence[float] = (),
+        details: Mapping[str, Any] | None = None,
+    ) -> Trial:
+        """Report the score of a running trial, or that it failed; in any order.
+
+        Parameters
+        ----------
+        trial_id : int
+            ``trial.id``.
+        score : float or None
+            Larger is better. None, NaN and infinities are recorded as a failure.
+        error : str, optional
+            Why the trial failed.
+        folds : sequence of float, optional
+            Scores of single folds or repeats.
+        details : mapping, optional
+            Plain JSON to be kept with the trial.
+
+        Raises
+        ------
+        TypeError
+            If the score is not a number.
+        ValueError
+            If no trial of that id is running.
+        """
+        if score is not None and not isinstance(score, numbers.Real):
+            raise TypeError(f"the score of trial {trial_id} must be a number, got {score!r}")
+        trial = self.trials.finish(
+            trial_id,
+            math.nan if score is None else float(score),
+            folds=tuple(map(float, folds)),
+            error=error,
+            details=details,
+        )
+        self._orphans = [t for t in self._orphans if t.id != trial_id]
+        self._learn(trial)
+        return trial
+
+    def run(self, function: Callable[..., float], *, n_trials: int | None = None) -> Trial:
+        """Evaluate ``function(**params)`` until the search is finished, and return the best trial.
+
+        A function that raises makes a failed trial; the search goes on.
+
+        Parameters
+        ----------
+        function : callable
+            Returns the score, larger is better.
+        n_trials : int, optional
+            Stop after so many evaluations, even if the search is not finished.
+
+        Raises
+        ------
+        RuntimeError
+            If all trials failed; the message holds the failures.
+        """
+        left = math.inf if n_trials is None else at_least_one("n_trials", n_trials)
+        while left > 0 and (batch := self.ask()):
+            left -= 1
+            trial = batch[0]
+            try:
+                score = function(**trial.params)
+            except Exception as error:
+                self.tell(trial.id, error=f"{type(error).__name__}: {error}")
+            else:
+                self.tell(trial.id, score)
+        return self.best_trial
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be proposed and no trial is running."""
+        return not self.trials.pending and (self.stop_reason or self._check_stop()) is not None
+
+    @property
+    def best_trial(self) -> Trial:
+        """The recommended trial; never a failed one.
+
+        Raises
+        ------
+        RuntimeError
+            If no trial is complete; when all failed, the message holds the failures.
+        """
+        if self._best is None:
+            raise RuntimeError(self._no_success())
+        return self._recommend()
+
+    def close(self) -> None:
+        """Give the journal back, so that another process may continue it."""
+        self.trials.close()
+
+    def _replay(self) -> None:
+        """Learn from the trials of a continued journal; subclasses call it when they are ready."""
+        for trial in self.trials.told:
+            self._learn(trial)
+
+    def _learn(self, trial: Trial) -> None:
+        """Take a told trial into account; called once for each, in the order of telling."""
+        if trial.status == "complete" and (self._best is None or trial.score > self._best.score):
+            self._best = trial
+
+    def _recommend(self) -> Trial:
+        """The best observed trial, the earliest of equals."""
+        assert self._best is not None
+        return self._best
+
+    def _check_stop(self) -> StopReason | None:
+        """The reason to propose no more, kept once found."""
+        if self.target_score is not None and self._best and self._best.score >= self.target_score:
+            self.stop_reason = "target"
+        elif self._deadline is not None and time.monotonic() >= self._deadline:
+            self.stop_reason = "time"
+        elif (end := self._end()) is not None:
+            self.stop_reason = end
+        elif self.max_trials is not None and len(self.trials) >= self.max_trials:
+            self.stop_reason = "budget"
+        return self.stop_reason
+
+    def _no_success(self) -> str:
+        told = self.trials.told
+        if not told:
+            return "no trial has been told yet"
+        reasons: dict[str, int] = {}
+        for trial in told:
+            reasons[str(trial.error)] = reasons.get(str(trial.error), 0) + 1
+        listed = "; ".join(f"{error} ({n} times)" for error, n in list(reasons.items())[:5])
+        more = f"; and {len(reasons) - 5} other errors" if len(reasons) > 5 else ""
+        return f"all {len(told)} trials failed: {listed}{more}"
+
+    @abstractmethod
+    def _propose(self) -> tuple[Key, Window] | None:
+        """A key that was never asked and its window; None while only a running trial can tell more."""
+
+    @abstractmethod
+    def _end(self) -> StopReason | None:
+        """The reason if no candidate is left to propose, now or later."""
+
+
+def at_least_one(name: str, value: Any) -> int:
+    """``value`` as an int; TypeError or ValueError, naming the parameter, if it is no count."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, got {number}")
+    return number

@@ -1,0 +1,147 @@
+"""The dyadic lattice of the unit cube: starting design, candidates, zoom windows.
+
+All places are unit coordinates of the search space, shape (n, n_parameters). Continuous coordinates are
+multiples of 2^-20; the others are the positions of their values. An inactive parameter rests at its
+middle (a category at its first choice), so that equal candidates have equal coordinates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fractal_tuner.space import Integer, Key, SearchSpace, nearest
+from fractal_tuner.trials import Window
+
+DEPTH = 10  # deepest zoom level
+STEPS = 4  # grid steps from a window's centre to its side
+_BITS = 20
+_GLOBAL_BITS = 5
+_START_BITS = 4
+
+
+class Lattice:
+    """The lattice of one search space."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        dimensions = [p.dimension for p in space.parameters]
+        self._d = len(dimensions)
+        self._choices = np.array([d.n_values or 0 if d.is_categorical else 0 for d in dimensions])
+        self._tables = {
+            j: np.array([d.unit(d.code_at(i)) for i in range(d.n_values or 0)])
+            for j, d in enumerate(dimensions)
+            if d.is_table
+        }
+        self._wide = [
+            j for j, d in enumerate(dimensions) if isinstance(d, Integer) and not d.is_table
+        ]
+        self._smooth = [j for j, d in enumerate(dimensions) if d.n_values is None]
+        self._free = np.array([d.n_values != 1 for d in dimensions])
+        self._rest = np.array([0.5 / max(c, 1) for c in self._choices])
+        self.has_categories = bool(np.any(self._choices > 1))
+
+    def start(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """The centre, then ``n - 1`` scrambled Sobol nodes on a coarse grid."""
+        from scipy.stats import qmc
+
+        sobol = qmc.Sobol(self._d, rng=rng).random_base2(max(n - 1, 1).bit_length())[: n - 1]
+        u = np.vstack([self._rest, np.rint(sobol * 2**_START_BITS) / 2**_START_BITS])
+        for j in np.flatnonzero(self._choices):
+            u[1:, j] = self._category(j, sobol[:, j])
+        return self.settle(u)
+
+    def scattered(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Random nodes of the coarse global grid; every value of a finite dimension is as likely."""
+        u = rng.integers(0, 2**_GLOBAL_BITS + 1, (n, self._d)) / 2**_GLOBAL_BITS
+        for j, table in self._tables.items():
+            u[:, j] = table[rng.integers(0, len(table), n)]
+        return self.settle(u)
+
+    def zoomed(
+        self, centers: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One node from a window around each of ``centers``, shape (n, n_parameters), and its level.
+
+        A window of level s has half-width 2^-s and 9 nodes a side. Few coordinates move at a time, as in
+        DYCORS (Regis & Shoemaker 2013): each with probability 1.5 / d, 3 / d or 1, at least one.
+        """
+        n = len(centers)
+        free = np.flatnonzero(self._free)
+        levels = rng.integers(1, DEPTH + 1, n)
+        share = np.array([1.5, 3.0, np.inf])[rng.integers(0, 3, n)] / max(len(free), 1)
+        moves = (rng.random((n, self._d)) < share[:, None]) & self._free
+        moves[np.arange(n), free[rng.integers(0, len(free), n)]] = True
+        steps = rng.integers(1, STEPS + 1, (n, self._d)) * rng.choice((-1, 1), (n, self._d))
+        shift = np.where(moves, steps * 0.5 ** (levels[:, None] + 2), 0.0)
+        u = np.clip(centers + shift, 0.0, 1.0)
+        anywhere = self.scattered(n, rng)
+        redraw = moves & (self._choices > 0) & (rng.random((n, self._d)) < 0.5)
+        u = np.where(self._choices > 0, np.where(redraw, anywhere, centers), u)
+        for j, table in self._tables.items():
+            if not self._choices[j]:
+                u[:, j] = _step(table, centers[:, j], u[:, j], np.sign(shift[:, j]))
+        before = self.active(centers)
+        awake = self.active(u) & ~before
+        return self.settle(np.where(awake, anywhere, u)), levels
+
+    def settle(self, u: np.ndarray) -> np.ndarray:
+        """The lattice nodes nearest to ``u``, inactive parameters at rest."""
+        u = u.copy()
+        u[:, self._smooth] = np.rint(u[:, self._smooth] * 2**_BITS) / 2**_BITS
+        for j in self._wide:
+            u[:, j] = self.space.parameters[j].dimension.snap(u[:, j])
+        for j, table in self._tables.items():
+            u[:, j] = table[nearest(table, u[:, j])]
+        return np.where(self.active(u), u, self._rest)
+
+    def active(self, u: np.ndarray) -> np.ndarray:
+        """Which parameters are active, shape (n, n_parameters) bool."""
+        active = np.ones(u.shape, bool)
+        for j, parameter in enumerate(self.space.parameters):
+            for condition in parameter.conditions:
+                table = self._tables[condition.parent]
+                position = nearest(table, u[:, condition.parent])
+                active[:, j] &= active[:, condition.parent]
+                active[:, j] &= np.isin(position, list(condition.positions))
+        return active
+
+    def level(self, u: np.ndarray, center: np.ndarray) -> np.ndarray:
+        """The deepest level whose window around ``center`` holds each of ``u``, shape (n,)."""
+        numeric = self._choices == 0
+        reach = np.abs(u - center)[:, numeric].max(axis=1, initial=0.5**DEPTH)
+        return np.floor(-np.log2(reach)).astype(int)
+
+    def place(self, key: Key) -> np.ndarray:
+        """The coordinates of a candidate, shape (n_parameters,)."""
+        u = self.space.unit(key)
+        return np.where(np.isnan(u), self._rest, u)
+
+    def features(self, u: np.ndarray) -> np.ndarray:
+        """What the random field sees, shape (n, n_features): numbers, and categories one-hot / sqrt 2."""
+        columns: list[np.ndarray] = []
+        for j in np.flatnonzero(self._free):
+            if n_choices := self._choices[j]:
+                columns.append(np.eye(n_choices)[nearest(self._tables[j], u[:, j])] / np.sqrt(2.0))
+            else:
+                columns.append(u[:, j, None])
+        return np.hstack(columns) if columns else np.zeros((len(u), 1))
+
+    def window(self, level: int, center: int | None = None, u: np.ndarray | None = None) -> Window:
+        """The window of a level around a trial's coordinates, or the whole space."""
+        if u is None:
+            return Window.whole(self._d)
+        numeric = self._choices == 0
+        lower = np.where(numeric, np.maximum(u - 0.5**level, 0.0), 0.0)
+        upper = np.where(numeric, np.minimum(u + 0.5**level, 1.0), 1.0)
+        return Window(level, center, tuple(lower.tolist()), tuple(upper.tolist()))
+
+    def _category(self, j: int, u: np.ndarray) -> np.ndarray:
+        n = self._choices[j]
+        return np.asarray((np.minimum(np.floor(u * n), n - 1) + 0.5) / n)
+
+
+def _step(table: np.ndarray, old: np.ndarray, new: np.ndarray, sign: np.ndarray) -> np.ndarray:
+    """The values nearest to ``new``, but at least one away from ``old`` where ``sign`` is not 0."""
+    was, index = nearest(table, old), nearest(table, new)
+    index = np.where(index == was, was + sign.astype(int), index)
+    return np.asarray(table[np.clip(index, 0, len(table) - 1)])
