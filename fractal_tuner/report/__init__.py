@@ -1,0 +1,6 @@
+"""What a search met, as pictures."""
+
+from fractal_tuner.report.history import HistoryDisplay
+from fractal_tuner.report.zoom_path import ZoomPathDisplay
+
+__all__ = ["HistoryDisplay", "ZoomPathDisplay"]

@@ -1,0 +1,385 @@
+"""ZoomPathDisplay: the nested windows that led to the best trial."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from fractal_tuner.report.drawing import (
+    BEST,
+    COLOR,
+    FAILED,
+    axes_of,
+    best_of,
+    floor_of,
+    log_of,
+    recommended,
+    short,
+)
+from fractal_tuner.trials import Trial, TrialLog, Window
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fractal_tuner.space import Dimension, SearchSpace
+
+_MOST_TICKS = 12
+_MARGIN = 0.03  # of the axis, beyond the space
+_FEW_DECADES = 300.0  # a range below this has no two powers of ten to count on
+_ONE_DECADE = 8.0
+_GOLDEN = 0.618034
+
+
+class ZoomPathDisplay:
+    """The windows that led to the best trial, over the trials of one or two dimensions.
+
+    A window belongs to the path if it proposed the best trial, or the trial in the middle of
+    another window of the path. Scores are colours; with one dimension they are the other axis.
+    Trials in which a shown dimension is inactive are left out.
+
+    Make one with :meth:`from_search` or :meth:`from_trials`.
+
+    Attributes
+    ----------
+    dims : tuple of str
+        One or two dimensions that are shown.
+    unit : ndarray of float, shape (n_trials, n_dims)
+        Unit coordinates of the told trials in which ``dims`` are active.
+    score : ndarray of float, shape (n_trials,)
+        NaN where a trial failed.
+    trial : ndarray of int, shape (n_trials,)
+        Numbers of the trials, counted from 1.
+    best : int or None
+        Number of the marked trial.
+    path : list of Window
+        From the whole space to the window that proposed the best trial.
+    n_inside : list of int
+        How many of the shown trials lie in each window of the path.
+    n_hidden : int
+        Told trials left out because a shown dimension was inactive.
+    floor : float
+        Lowest score with a colour of its own.
+    ax_ : matplotlib Axes
+        Set by :meth:`plot`, like ``figure_``.
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from fractal_tuner import Real, ZoomSearch
+    >>> search = ZoomSearch({"x": Real(-1, 1), "y": Real(1, 9, log=True)}, max_trials=20, seed=0)
+    >>> _ = search.run(lambda x, y: -((x - 0.3) ** 2) - (y - 2) ** 2)
+    >>> display = ZoomPathDisplay.from_search(search).plot()
+    >>> display.dims, display.unit.shape, display.path[0].level
+    (('x', 'y'), (20, 2), 0)
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        parameters: Sequence[int],
+        trials: Sequence[Trial],
+        path: Sequence[Window],
+        *,
+        best: int | None = None,
+        score_name: str = "score",
+    ) -> None:
+        units = np.array([space.unit(t.key)[list(parameters)] for t in trials])
+        units = units.reshape(len(trials), len(parameters))
+        shown = ~np.isnan(units).any(axis=1)
+        self.unit = units[shown]
+        self.score = np.array([t.score for t in trials], dtype=float)[shown]
+        self.trial = np.array([t.id + 1 for t in trials], dtype=int)[shown]
+        self.best = None if best is None else best + 1
+        self.path = list(path)
+        self.n_hidden = int((~shown).sum())
+        self.floor = floor_of(self.score)
+        self.score_name = score_name
+        self.dims = tuple(str(space.parameters[i].name) for i in parameters)
+        self._scales = [_Scale(space.parameters[i].dimension) for i in parameters]
+        self._places = np.column_stack(
+            [
+                scale.place(scale.spread(self.unit[:, j], self.trial))
+                for j, scale in enumerate(self._scales)
+            ]
+        )
+        self._sides = [[(w.lower[i], w.upper[i]) for i in parameters] for w in self.path]
+        self.n_inside = [self._count(sides) for sides in self._sides]
+
+    @classmethod
+    def from_trials(
+        cls,
+        trials: TrialLog,
+        *,
+        dims: str | Sequence[str] | None = None,
+        best: int | None = None,
+        score_name: str = "score",
+    ) -> Self:
+        """The display of trials; running ones are left out.
+
+        Parameters
+        ----------
+        trials : TrialLog
+        dims : str or sequence of str, optional
+            One or two dimensions to show. Without it, the first two that the best trial uses,
+            numbers before categories.
+        best : int, optional
+            Id of the trial to mark; without it, that of the highest score.
+        score_name : str, default="score"
+            Label of the scores.
+
+        Raises
+        ------
+        ValueError
+            If ``dims`` are not one or two different names of the space.
+        """
+        told = [t for t in trials if t.status != "running"]
+        marked = best_of(told) if best is None else trials[best]
+        parameters = _parameters(trials.space, dims, marked)
+        return cls(
+            trials.space,
+            parameters,
+            told,
+            _path(trials, marked),
+            best=None if marked is None else marked.id,
+            score_name=score_name,
+        )
+
+    @classmethod
+    def from_search(
+        cls, search: Any, *, dims: str | Sequence[str] | None = None, score_name: str = "score"
+    ) -> Self:
+        """The display of a search.
+
+        Parameters
+        ----------
+        search : ZoomSearch, FactorialZoom, or fitted FractalSearchCV
+        dims, score_name
+            As in :meth:`from_trials`.
+
+        Raises
+        ------
+        TypeError
+            If the search has no trials.
+        ValueError
+            If ``dims`` are not one or two different names of the space.
+        """
+        return cls.from_trials(
+            log_of(search), dims=dims, best=recommended(search), score_name=score_name
+        )
+
+    def plot(self, ax: Axes | None = None, *, window: int | None = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; without it, on a new figure.
+        window : int, optional
+            Position in ``path`` of a window to fill the picture with, instead of the whole space.
+        """
+        self.ax_, self.figure_ = ax, figure = axes_of(ax, (7.0, 5.0))
+        flat = len(self.dims) == 1
+        for j, (side, name) in enumerate(zip("xy", self.dims, strict=False)):
+            self._scales[j].label(
+                ax, side, name, None if window is None else self._sides[window][j]
+            )
+        if flat:
+            ax.set_ylabel(self.score_name)
+        x = self._places[:, 0]
+        y = self.score if flat else self._places[:, 1]
+        self._draw_windows(ax)
+        failed = np.isnan(self.score)
+        if flat:
+            ax.plot(x[~failed], y[~failed], "o", color=COLOR, markersize=5, alpha=0.8)
+        elif not failed.all():
+            top = float(np.nanmax(self.score))
+            dots = ax.scatter(
+                x[~failed],
+                y[~failed],
+                c=self.score[~failed],
+                vmin=self.floor,
+                vmax=top if top > self.floor else math.nextafter(self.floor, math.inf),
+                cmap="viridis",
+                s=42,
+                edgecolors="white",
+                linewidths=0.8,
+                zorder=3,
+            )
+            if window is None:
+                below = bool((self.score < self.floor).any())
+                bar = figure.colorbar(dots, ax=ax, extend="min" if below else "neither")
+                bar.set_label(self.score_name)
+        if failed.any():
+            ax.plot(
+                x[failed],
+                np.full(failed.sum(), 0.02) if flat else y[failed],
+                **FAILED,
+                label="failed",
+                transform=ax.get_xaxis_transform() if flat else ax.transData,
+            )
+        if (self.trial == self.best).any():
+            at = self.trial == self.best
+            ax.plot(x[at], y[at], **BEST, label=f"best, trial {self.best}")
+        if self.n_hidden:
+            what = "trial does" if self.n_hidden == 1 else "trials do"
+            names = " and ".join(map(short, self.dims))
+            ax.plot([], [], " ", label=f"{self.n_hidden} {what} not use {names}")
+        if window is None and ax.get_legend_handles_labels()[0]:
+            ax.legend(
+                loc="lower left",
+                bbox_to_anchor=(0.0, 1.0),
+                ncols=4,
+                frameon=False,
+                fontsize="small",
+                borderaxespad=0.2,
+            )
+        ax.spines[["top", "right"]].set_visible(False)
+        return self
+
+    def _count(self, sides: Sequence[tuple[float, float]]) -> int:
+        lower, upper = np.array(sides).T
+        return int(((self.unit >= lower) & (self.unit <= upper)).all(axis=1).sum())
+
+    def _draw_windows(self, ax: Axes) -> None:
+        """A rectangle for each window of the path; the deeper, the heavier."""
+        from matplotlib.patches import Rectangle
+
+        flat = len(self.dims) == 1
+        transform = ax.get_xaxis_transform() if flat else ax.transData
+        for window, sides in zip(self.path, self._sides, strict=True):
+            if not window.level:
+                continue
+            (left, right), (low, high) = (
+                self._scales[j].place(np.array(sides[j])) if j < len(sides) else (0.0, 1.0)
+                for j in range(2)
+            )
+            ax.add_patch(
+                Rectangle(
+                    (left, low),
+                    right - left,
+                    high - low,
+                    facecolor=(0.0, 0.0, 0.0, 0.04),
+                    edgecolor="black",
+                    linewidth=0.7 + 0.25 * window.level,
+                    transform=transform,
+                    zorder=2,
+                )
+            )
+            ax.annotate(
+                f"level {window.level}",
+                (left, high),
+                xycoords=transform,
+                xytext=(2, 2),
+                textcoords="offset points",
+                va="bottom",
+                fontsize="x-small",
+                zorder=4,
+                annotation_clip=True,
+            )
+
+
+class _Scale:
+    """One dimension as an axis: its own values, on the scale on which it was searched."""
+
+    def __init__(self, dimension: Dimension) -> None:
+        from fractal_tuner.space import Quantile
+
+        self._dimension = dimension
+        self._low, self._high = 0.0, 1.0
+        self.kind = "unit"
+        if dimension.is_categorical:
+            self.kind = "category"
+            self._low, self._high = -0.5, (dimension.n_values or 0) - 0.5
+        elif not isinstance(dimension, Quantile):
+            with contextlib.suppress(OverflowError):  # an integer may be larger than any float
+                low, high = (float(dimension.value(dimension.code(u))) for u in (0.0, 1.0))
+                self.kind = "log" if dimension.is_log else "linear"
+                self._low, self._high = low, high
+
+    def place(self, unit: np.ndarray) -> np.ndarray:
+        """Where unit coordinates lie on the axis."""
+        if self.kind == "log":
+            low, high = math.log(self._low), math.log(self._high)
+            return np.asarray(np.exp(low + unit * (high - low)))
+        return np.asarray(self._low + unit * (self._high - self._low))
+
+    def spread(self, unit: np.ndarray, trial: np.ndarray) -> np.ndarray:
+        """Unit coordinates; those of a category beside each other, so that none is hidden."""
+        if self.kind != "category":
+            return unit
+        shift = (trial * _GOLDEN) % 1.0 - 0.5
+        return unit + 0.6 * shift / (self._dimension.n_values or 1)
+
+    def label(
+        self, ax: Axes, side: str, name: str, limits: tuple[float, float] | None = None
+    ) -> None:
+        """Give side "x" or "y" its scale, ticks, name, and limits from unit coordinates."""
+        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+        axis = getattr(ax, f"{side}axis")
+        ends = np.array((0.0, 1.0) if limits is None else limits)
+        low, high = self.place(ends + np.array([-_MARGIN, _MARGIN]) * np.ptp(ends))
+        if self.kind == "log":
+            ax.set(**{f"{side}scale": "log"})
+            if high / low < _FEW_DECADES:
+                subs = (1.0, 2.0, 5.0) if high / low > _ONE_DECADE else tuple(range(1, 10))
+                axis.set_major_locator(LogLocator(subs=subs))
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axis.set_minor_formatter(NullFormatter())
+        elif self.kind == "category":
+            choices = self._dimension.describe()["choices"]
+            every = -(-len(choices) // _MOST_TICKS)
+            axis.set_ticks(range(0, len(choices), every), [short(c) for c in choices[::every]])
+        elif self.kind == "unit":
+            ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
+            values = [self._dimension.value(self._dimension.code(u)) for u in ticks]
+            axis.set_ticks(ticks, [f"{value:.3g}" for value in values])
+        elif self._dimension.n_values is not None and self._is_whole():
+            axis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(**{f"{side}lim": (low, high), f"{side}label": short(name)})
+
+    def _is_whole(self) -> bool:
+        """Whether the ends are whole numbers, so that the ticks should be."""
+        return self._low.is_integer() and self._high.is_integer()
+
+
+def _path(trials: TrialLog, best: Trial | None) -> list[Window]:
+    """The window that proposed the best trial, that of the trial in its middle, and so on."""
+    path: list[Window] = []
+    trial = best
+    while trial is not None:
+        path.insert(0, trial.window)
+        trial = None if trial.window.center is None else trials[trial.window.center]
+    return path
+
+
+def _parameters(
+    space: SearchSpace, dims: str | Sequence[str] | None, best: Trial | None
+) -> list[int]:
+    """Positions in ``space.parameters`` of the dimensions to show."""
+    used = [
+        i
+        for i, p in enumerate(space.parameters)
+        if p.name is not None and (best is None or best.key[i] is not None)
+    ]
+    if dims is None:
+        # sorted() is stable: numbers first, then categories, then dimensions with a single value
+        ranked = sorted(used, key=lambda i: _rank(space.parameters[i].dimension))
+        return sorted(ranked[:2])
+    names = (dims,) if isinstance(dims, str) else tuple(dims)
+    if not 1 <= len(names) <= 2 or len(set(names)) < len(names) or set(names) - set(space.names):
+        raise ValueError(
+            f"dims must be one or two different names of {list(space.names)}, got {dims!r}"
+        )
+    # In a union a name may stand for several parameters; the best trial says which.
+    places = {p.name: i for i, p in reversed(list(enumerate(space.parameters)))}
+    places |= {space.parameters[i].name: i for i in used}
+    return [places[name] for name in names]
+
+
+def _rank(dimension: Dimension) -> int:
+    return 2 if dimension.n_values == 1 else int(dimension.is_categorical)
