@@ -1,15 +1,18 @@
 """Search spaces: what users write, unit coordinates, conditions, unions.
 
-Every candidate has a *key*, a tuple with one entry per parameter of the space: the number itself for
-:class:`Real` and :class:`Integer`, the position in the list for :class:`Ordinal` and
-:class:`Categorical`, the probability for :class:`Quantile`, and None for an inactive parameter. Keys are
-plain JSON, so choices may be any Python objects: they are told apart by position, never by ``==``.
+Every candidate has a *key*, a tuple with one entry per parameter of the space: the number itself
+for :class:`Real` and :class:`Integer`, the position in the list for :class:`Ordinal` and
+:class:`Categorical`, the probability for :class:`Quantile`, and None for an inactive parameter.
+Keys are plain JSON, so choices may be any Python objects: they are told apart by position, never
+by ``==``.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,13 +26,16 @@ Key = tuple[Code | None, ...]
 
 MAX_TABLE = 2**16  # finite dimensions up to this many values are searched value by value
 _TAIL = 1e-3  # probability cut off at each infinite end of a distribution
+_STEPS = 2**40  # probabilities are multiples of 2^-40, so that a value leads back to its own
+_EMPTY = "the search space is empty; give it at least one dimension"
+_TOO_CLOSE = 1e-12  # on the unit scale; positions of a list are then spaced evenly instead
 
 
 class Dimension:
     """What one hyperparameter may be: values, and where they lie on the search scale [0, 1].
 
-    A *code* is a value's entry in the key of a candidate. Subclasses: :class:`Real`, :class:`Integer`,
-    :class:`Ordinal`, :class:`Categorical`, :class:`Quantile`.
+    A *code* is a value's entry in the key of a candidate. Subclasses: :class:`Real`,
+    :class:`Integer`, :class:`Ordinal`, :class:`Categorical`, :class:`Quantile`.
     """
 
     is_categorical = False
@@ -74,7 +80,10 @@ class Dimension:
         return int(code)
 
     def snap(self, u: np.ndarray) -> np.ndarray:
-        """Unit coordinates of the values nearest to ``u``, any shape; the identity on a continuum."""
+        """Unit coordinates of the values nearest to ``u``, any shape.
+
+        The identity on a continuum, and where values are too dense for floats to tell apart.
+        """
         return u
 
     def describe(self) -> dict[str, Any]:
@@ -95,6 +104,8 @@ class Real(Dimension):
 
     Raises
     ------
+    TypeError
+        If a bound is not a number, or ``log`` is not a bool.
     ValueError
         If the bounds are not finite, not increasing, or not positive on a log scale.
 
@@ -111,18 +122,23 @@ class Real(Dimension):
     def __post_init__(self) -> None:
         for name in ("low", "high"):
             object.__setattr__(self, name, _finite_float("Real", name, getattr(self, name)))
-        _check_bounds("Real", self.low, self.high, self.log)
+        object.__setattr__(self, "log", _checked_log("Real", self.low, self.high, self.log))
 
     @property
     def is_log(self) -> bool:
         return self.log
 
     def code(self, u: float) -> float:
-        if self.log:
-            value = math.exp((1 - u) * math.log(self.low) + u * math.log(self.high))
-        else:
+        if u <= 0 or u >= 1:
+            return self.low if u <= 0 else self.high
+        if not self.log:
             value = (1 - u) * self.low + u * self.high
-        return self.low if u <= 0 else self.high if u >= 1 else min(max(value, self.low), self.high)
+        elif self.high < 2 * self.low:
+            value = self.low * math.exp(u * _log_ratio(self.high, self.low))
+        else:  # decimal logarithms, so that grids meet the powers of ten exactly
+            exponent = (1 - u) * math.log10(self.low) + u * math.log10(self.high)
+            value = 10.0 ** min(exponent, 308.25)
+        return min(max(value, self.low), self.high)
 
     def unit(self, code: Code) -> float:
         return _position(code, self.low, self.high, self.log)
@@ -131,7 +147,7 @@ class Real(Dimension):
         return float(code)
 
     def code_of(self, value: Any) -> float:
-        number = _finite_float("a Real value", "value", value)
+        number = _number_of(value, self)
         if not self.low <= number <= self.high:
             raise ValueError(f"{value!r} is outside {self}")
         return number
@@ -154,13 +170,13 @@ class Integer(Dimension):
     Raises
     ------
     TypeError
-        If a bound is not an integer.
+        If a bound is not an integer, or ``log`` is not a bool.
     ValueError
         If the bounds do not increase, or ``low < 1`` on a log scale.
 
     Examples
     --------
-    >>> Integer(1, 10**30).code(0.5)
+    >>> Integer(0, 10**30).code(0.5)
     500000000000000000000000000000
     """
 
@@ -171,11 +187,10 @@ class Integer(Dimension):
     def __post_init__(self) -> None:
         for name in ("low", "high"):
             value = getattr(self, name)
-            try:
-                object.__setattr__(self, name, operator.index(value))
-            except TypeError:
-                raise TypeError(f"Integer needs an integer for {name}, got {value!r}") from None
-        _check_bounds("Integer", self.low, self.high, self.log)
+            if not _is_integer(value):
+                raise TypeError(f"Integer needs an integer for {name}, got {value!r}")
+            object.__setattr__(self, name, operator.index(value))
+        object.__setattr__(self, "log", _checked_log("Integer", self.low, self.high, self.log))
 
     @property
     def is_log(self) -> bool:
@@ -188,10 +203,15 @@ class Integer(Dimension):
     def code(self, u: float) -> int:
         if u <= 0 or u >= 1:
             return self.low if u <= 0 else self.high
-        if self.log:
-            value = round(math.exp((1 - u) * math.log(self.low) + u * math.log(self.high)))
-        else:  # exact where a float product would lose the last digits
-            value = self.low + round(Fraction(u) * (self.high - self.low))
+        # Fractions are exact where a float product would lose the last digits.
+        if not self.log:
+            value = self.low + round(Fraction(float(u)) * (self.high - self.low))
+        elif (x := u * _log_ratio(self.high, self.low)) < 1:
+            value = self.low + round(Fraction(math.expm1(x)) * self.low)
+        else:
+            doublings = int(x / math.log(2))  # exp(x) itself may be beyond the largest float
+            share = Fraction(math.exp(x - doublings * math.log(2)))
+            value = round(self.low * share * 2**doublings)
         return min(max(value, self.low), self.high)
 
     def unit(self, code: Code) -> float:
@@ -201,10 +221,9 @@ class Integer(Dimension):
         return int(code)
 
     def code_of(self, value: Any) -> int:
-        try:
-            number = operator.index(value)
-        except TypeError:
-            raise ValueError(f"{value!r} is not an integer, as {self} needs") from None
+        if not _is_integer(value):
+            raise ValueError(f"{value!r} is not an integer, as {self} needs")
+        number = operator.index(value)
         if not self.low <= number <= self.high:
             raise ValueError(f"{value!r} is outside {self}")
         return number
@@ -216,10 +235,13 @@ class Integer(Dimension):
         return int(code) - self.low
 
     def snap(self, u: np.ndarray) -> np.ndarray:
+        if self.high.bit_length() > 1000 or self.low.bit_length() > 1000:
+            return u  # beyond floats
         if not self.log:
-            return np.rint(u * (span := float(self.high - self.low))) / span
-        low, width = float(self.low), math.log(self.high) - math.log(self.low)
-        return np.asarray(np.log(np.rint(low * np.exp(u * width)) / low) / width)
+            span = float(self.high - self.low)
+            return np.asarray(np.rint(u * span) / span)
+        low, width = float(self.low), _log_ratio(self.high, self.low)
+        return np.asarray(np.log1p(np.rint(low * np.expm1(u * width)) / low) / width)
 
     def describe(self) -> dict[str, Any]:
         return {"type": "Integer", "low": self.low, "high": self.high, "log": self.log}
@@ -235,7 +257,8 @@ class Ordinal(Dimension):
         Different finite numbers in any order, at least two; they are handed out as they were given.
     log : bool or None, default=None
         Whether distances count on a logarithmic scale. None chooses it for positive values whose
-        ratios are more alike than their differences.
+        ratios are more alike than their differences. Values too close together for either scale
+        are spaced evenly.
 
     Raises
     ------
@@ -254,21 +277,30 @@ class Ordinal(Dimension):
 
     def __init__(self, values: Iterable[Any], log: bool | None = None) -> None:
         given = tuple(_sequence("Ordinal values", values))
-        if any(not _is_number(v) or not math.isfinite(v) for v in given):
-            raise TypeError(f"Ordinal needs finite numbers, got {given!r}")
+        for value in given:
+            if not _is_finite_number(value):
+                raise TypeError(f"Ordinal needs finite numbers, got {value!r}")
         ordered = tuple(sorted(given))
-        if len(ordered) < 2 or any(a == b for a, b in zip(ordered, ordered[1:], strict=False)):
-            raise ValueError(f"Ordinal needs at least two different numbers, got {given!r}")
-        if log and ordered[0] <= 0:
-            raise ValueError(f"Ordinal with log=True needs positive numbers, got {ordered[0]!r}")
-        log = _is_geometric(ordered) if log is None else log
-        low, high = ordered[0], ordered[-1]
-        for name, value in (
-            ("values", ordered),
-            ("log", log),
-            ("_positions", np.array([_position(v, low, high, log) for v in ordered])),
-        ):
+        if len(ordered) < 2 or any(a == b for a, b in itertools.pairwise(ordered)):
+            raise ValueError(f"Ordinal needs at least two different numbers, got {_short(given)}")
+        if log is None:
+            log = _is_geometric(ordered)
+        log = _checked_log("Ordinal", ordered[0], ordered[-1], log)
+        positions = _positions(ordered, log)
+        if np.min(np.diff(positions)) < _TOO_CLOSE:
+            positions = np.linspace(0.0, 1.0, len(ordered))
+        for name, value in (("values", ordered), ("log", log), ("_positions", positions)):
             object.__setattr__(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Ordinal)
+            and self.log == other.log
+            and _all_same(self.values, other.values)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.values, self.log))
 
     @property
     def is_log(self) -> bool:
@@ -292,7 +324,7 @@ class Ordinal(Dimension):
             for index, known in enumerate(self.values):
                 if known == value:
                     return index
-        raise ValueError(f"{value!r} is not one of {self.values!r}")
+        raise ValueError(f"{value!r} is not one of {_short(self.values)}")
 
     def snap(self, u: np.ndarray) -> np.ndarray:
         return np.asarray(self._positions[nearest(self._positions, u)])
@@ -332,11 +364,7 @@ class Categorical(Dimension):
         object.__setattr__(self, "choices", given)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Categorical)
-            and len(self.choices) == len(other.choices)
-            and all(map(_same, self.choices, other.choices))
-        )
+        return isinstance(other, Categorical) and _all_same(self.choices, other.choices)
 
     def __hash__(self) -> int:
         return hash(("Categorical", len(self.choices)))
@@ -359,7 +387,7 @@ class Categorical(Dimension):
             for index, choice in enumerate(self.choices):
                 if same(choice, value):
                     return index
-        raise ValueError(f"{value!r} is not one of {self.choices!r}")
+        raise ValueError(f"{value!r} is not one of {_short(self.choices)}")
 
     def describe(self) -> dict[str, Any]:
         return {"type": "Categorical", "choices": [_json_label(c) for c in self.choices]}
@@ -371,20 +399,17 @@ class Distribution(Protocol):
     def ppf(self, q: float, /) -> Any:
         """The value below which a share ``q`` of the probability lies."""
 
-    def cdf(self, x: Any, /) -> Any:
-        """The share of the probability at or below ``x``."""
-
 
 @dataclass(frozen=True)
 class Quantile(Dimension):
     """A number searched on the scale of a continuous distribution's probabilities.
 
-    Equal steps of the search have equal probability. Where the support is infinite, a thousandth of the
-    probability is cut off at that end.
+    Equal steps of the search have equal probability. Where the support is infinite, a thousandth
+    of the probability is cut off at that end.
 
     Parameters
     ----------
-    distribution : object with ``ppf`` and ``cdf``
+    distribution : object with ``ppf``
         For example a frozen distribution of :mod:`scipy.stats`.
 
     Raises
@@ -405,14 +430,16 @@ class Quantile(Dimension):
     _high: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        ends = float(self.distribution.ppf(0.0)), float(self.distribution.ppf(1.0))
-        object.__setattr__(self, "_low", 0.0 if math.isfinite(ends[0]) else _TAIL)
-        object.__setattr__(self, "_high", 1.0 if math.isfinite(ends[1]) else 1 - _TAIL)
-        if not self.value(self._low) < self.value(self._high) < math.inf:
-            raise ValueError(f"a distribution needs finite increasing quantiles, got {ends}")
+        ends = self.value(0.0), self.value(1.0)
+        object.__setattr__(self, "_low", 0.0 if math.isfinite(ends[0]) else _rounded(_TAIL))
+        object.__setattr__(self, "_high", 1.0 if math.isfinite(ends[1]) else _rounded(1 - _TAIL))
+        low, high = self.value(self._low), self.value(self._high)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"a distribution needs finite increasing quantiles, got {low}, {high}")
 
     def code(self, u: float) -> float:
-        return self._low + min(max(u, 0.0), 1.0) * (self._high - self._low)
+        share = self._low + min(max(u, 0.0), 1.0) * (self._high - self._low)
+        return min(max(_rounded(share), self._low), self._high)
 
     def unit(self, code: Code) -> float:
         return min(max((code - self._low) / (self._high - self._low), 0.0), 1.0)
@@ -421,12 +448,15 @@ class Quantile(Dimension):
         return float(self.distribution.ppf(float(code)))
 
     def code_of(self, value: Any) -> float:
-        number = _finite_float("a Quantile value", "value", value)
-        code = min(max(float(self.distribution.cdf(number)), self._low), self._high)
+        number = _number_of(value, self)
         low, high = self.value(self._low), self.value(self._high)
         if not low <= number <= high:
             raise ValueError(f"{value!r} is outside {low!r} .. {high!r}")
-        return code
+        # Not the distribution function: its rounding errors would lead to another probability.
+        first, last = round(self._low * _STEPS), round(self._high * _STEPS)
+        return (
+            bisect_left(range(last), number, first, key=lambda i: self.value(i / _STEPS)) / _STEPS
+        )
 
     def describe(self) -> dict[str, Any]:
         quarters = [self.value(self.code(q)) for q in (0.0, 0.25, 0.5, 0.75, 1.0)]
@@ -437,8 +467,8 @@ class Quantile(Dimension):
 class Condition:
     """A parameter is active only while its parent has one of some values.
 
-    ``parent`` is an index into ``SearchSpace.parameters``, ``positions`` are positions among the parent's
-    values.
+    ``parent`` is an index into ``SearchSpace.parameters``, ``positions`` are positions among the
+    parent's values.
     """
 
     parent: int
@@ -447,7 +477,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One named dimension of a space and the conditions, all of which must hold, for it to be active.
+    """One named dimension of a space, active only while all of its conditions hold.
 
     ``name`` is None for the hidden choice between the members of a union.
     """
@@ -467,8 +497,8 @@ class SearchSpace:
         :class:`Quantile`, or what scikit-learn's searches take: a list of values (numbers become an
         :class:`Ordinal`, all else a :class:`Categorical`) or a frozen scipy distribution.
     conditions : mapping, optional
-        ``{"degree": ("kernel", ("poly",))}``: ``degree`` is active only while ``kernel`` is one of
-        ``("poly",)``. A list of such pairs means that all must hold.
+        ``{"degree": ("kernel", ("poly",))}``: ``degree`` is active only while ``kernel`` is active
+        and one of ``("poly",)``. A list of such pairs means that all must hold.
 
     Attributes
     ----------
@@ -480,8 +510,8 @@ class SearchSpace:
     Raises
     ------
     TypeError, ValueError
-        For an empty space, a name that is no string or appears twice, a dimension that is none, or a
-        condition on an unknown parent or value.
+        For an empty space, a name that is no string or appears twice, a dimension that is none,
+        or a condition on an unknown parent or value.
 
     Examples
     --------
@@ -501,16 +531,17 @@ class SearchSpace:
         *,
         conditions: Mapping[str, Any] | None = None,
     ) -> None:
-        pairs = list(dimensions.items() if isinstance(dimensions, Mapping) else dimensions)
-        if not pairs:
-            raise ValueError("the search space is empty; give it at least one dimension")
         named: dict[str, Dimension] = {}
-        for name, given in pairs:
+        for name, given in _items(dimensions):
             if not isinstance(name, str):
                 raise TypeError(f"names of dimensions must be str, got {name!r}")
             if name in named:
                 raise ValueError(f"duplicate name in the search space: {name!r}")
             named[name] = as_dimension(name, given)
+        if not named:
+            raise ValueError(_EMPTY)
+        if conditions is not None and not isinstance(conditions, Mapping):
+            raise TypeError(f"conditions must be a mapping, got {conditions!r}")
         when = {name: _pairs(name, given) for name, given in (conditions or {}).items()}
         self._set(_ordered(named, when), tuple(named))
 
@@ -522,8 +553,9 @@ class SearchSpace:
     def union(cls, spaces: Sequence[SearchSpace | Mapping[str, Any]]) -> SearchSpace:
         """One space whose candidates belong to any of several spaces.
 
-        Parameters which several members define alike are shared, so that what one member learns about
-        them helps the others. A member may be an empty mapping: a single candidate without parameters.
+        Parameters which several members define alike are shared, so that what one member learns
+        about them helps the others. A member may be an empty mapping: a single candidate without
+        parameters.
 
         Raises
         ------
@@ -536,12 +568,10 @@ class SearchSpace:
         3
         """
         if not spaces:
-            raise ValueError("the search space is empty; give it at least one dimension")
-        members = [
-            s.parameters if isinstance(s, cls) else cls(s).parameters if s else () for s in spaces
-        ]
-        if len(members) == 1 and members[0]:
+            raise ValueError(_EMPTY)
+        if len(spaces) == 1 and spaces[0]:
             return as_space(spaces[0])
+        members = [as_space(space).parameters if space else () for space in spaces]
         selector = Parameter(None, Categorical(range(len(members))))
         merged: list[Parameter] = [selector]
         owners: list[set[int]] = [set()]
@@ -588,32 +618,58 @@ class SearchSpace:
     def count(self, axes: Sequence[Sequence[Code]] | None = None) -> int | float:
         """How many candidates have all their codes on ``axes``, one sequence per parameter.
 
-        Nothing is listed: the count is exact and fast for any number of candidates. Without ``axes`` all
-        values count.
+        Nothing is listed: the count is exact and fast for any number of candidates. Without
+        ``axes`` all values count.
         """
-        return self._count(axes, ())
+        return self._count(range(len(self)), {}, axes)
 
-    def _count(self, axes: Sequence[Sequence[Code]] | None, head: Key) -> int | float:
-        index = len(head)
-        if index == len(self.parameters):
-            return 1
-        if not self.is_active(index, head):
-            return self._count(axes, (*head, None))
-        dimension = self.parameters[index].dimension
-        uses = [c.positions for p in self.parameters for c in p.conditions if c.parent == index]
-        if not uses:
-            n_values = dimension.n_values if axes is None else len(axes[index])
-            rest = self._count(axes, (*head, None))
-            return math.inf if n_values is None else n_values * rest
-        # Values that switch the same children on are counted once and multiplied.
-        groups: dict[tuple[bool, ...], list[Code]] = {}
-        for code in self._axis(index, axes):
-            position = dimension.index_of(code)
-            groups.setdefault(tuple(position in use for use in uses), []).append(code)
-        return sum(len(g) * self._count(axes, (*head, g[0])) for g in groups.values())
+    def _count(
+        self,
+        indices: Sequence[int],
+        codes: dict[int, Code | None],
+        axes: Sequence[Sequence[Code]] | None,
+    ) -> int | float:
+        """The count over the parameters ``indices``, given the codes of others before them."""
+        total: int | float = 1
+        for first, *rest in self._independent(indices):
+            if not self.is_active(first, codes):
+                total = _product(total, self._count(rest, {**codes, first: None}, axes))
+                continue
+            dimension = self.parameters[first].dimension
+            uses = [
+                c.positions
+                for i in rest
+                for c in self.parameters[i].conditions
+                if c.parent == first
+            ]
+            if not uses:
+                n_values = dimension.n_values if axes is None else len(axes[first])
+                total = _product(total, math.inf if n_values is None else n_values)
+                continue
+            # Values that switch the same children on are counted once and multiplied.
+            alike: dict[tuple[bool, ...], list[Code]] = {}
+            for code in self._axis(first, axes):
+                position = dimension.index_of(code)
+                alike.setdefault(tuple(position in use for use in uses), []).append(code)
+            counts = [
+                _product(len(same), self._count(rest, {**codes, first: same[0]}, axes))
+                for same in alike.values()
+            ]
+            total = _product(total, math.inf if math.inf in counts else sum(counts))
+        return total
+
+    def _independent(self, indices: Sequence[int]) -> list[list[int]]:
+        """``indices`` in groups without conditions between them; in each, parents come first."""
+        groups: list[list[int]] = []
+        for index in indices:
+            parents = {c.parent for c in self.parameters[index].conditions}
+            linked = [group for group in groups if not parents.isdisjoint(group)]
+            groups = [group for group in groups if parents.isdisjoint(group)]
+            groups.append(sorted({index, *itertools.chain(*linked)}))
+        return groups
 
     def keys(self, axes: Sequence[Sequence[Code]] | None = None) -> Iterator[Key]:
-        """All keys with their codes on ``axes``, lazily, each once; the last parameter varies fastest.
+        """All keys with their codes on ``axes``, lazily, each once; the last varies fastest.
 
         Raises
         ------
@@ -640,7 +696,7 @@ class SearchSpace:
         dimension = self.parameters[index].dimension
         return map(dimension.code_at, range(dimension.n_values or 0))
 
-    def is_active(self, index: int, key: Sequence[Code | None]) -> bool:
+    def is_active(self, index: int, key: Sequence[Code | None] | dict[int, Code | None]) -> bool:
         """Whether a parameter is active, given at least the entries before it in the key."""
         return all(
             (code := key[c.parent]) is not None
@@ -660,6 +716,8 @@ class SearchSpace:
     def key(self, params: Mapping[str, Any]) -> Key:
         """The key of a user's parameters, the inverse of :meth:`params`.
 
+        Where several members of a union have the same candidate, the first member's key.
+
         Raises
         ------
         ValueError
@@ -667,29 +725,32 @@ class SearchSpace:
         """
         if unknown := [name for name in params if name not in self.names]:
             raise ValueError(f"unknown parameter {unknown[0]!r}; the space has {list(self.names)}")
-        members: Iterable[int | None] = (None,)
-        if self.parameters[0].name is None:
-            members = range(self.parameters[0].dimension.n_values or 0)
+        hidden = [index for index, p in enumerate(self.parameters) if p.name is None]
+        choices = [range(self.parameters[index].dimension.n_values or 0) for index in hidden]
         problem = ""
-        for member in members:
+        for members in itertools.product(*choices):
             try:
-                return self._key(params, member)
+                return self._key(params, dict(zip(hidden, members, strict=True)))
             except ValueError as error:
                 problem = str(error)
         raise ValueError(problem)
 
-    def _key(self, params: Mapping[str, Any], member: int | None) -> Key:
+    def _key(self, params: Mapping[str, Any], members: Mapping[int, int]) -> Key:
         codes: list[Code | None] = []
         wanted = dict(params)
         for index, parameter in enumerate(self.parameters):
-            if parameter.name is None:
-                codes.append(member)
-            elif not self.is_active(index, codes):
+            name = parameter.name
+            if not self.is_active(index, codes):
                 codes.append(None)
-            elif parameter.name not in wanted:
-                raise ValueError(f"parameter {parameter.name!r} is missing from {dict(params)!r}")
+            elif name is None:
+                codes.append(members[index])
+            elif name not in wanted:
+                raise ValueError(f"parameter {name!r} is missing from {dict(params)!r}")
             else:
-                codes.append(parameter.dimension.code_of(wanted.pop(parameter.name)))
+                try:
+                    codes.append(parameter.dimension.code_of(wanted.pop(name)))
+                except ValueError as error:
+                    raise ValueError(f"parameter {name!r}: {error}") from None
         if wanted:
             raise ValueError(f"parameter {next(iter(wanted))!r} is not active in {dict(params)!r}")
         return tuple(codes)
@@ -748,7 +809,7 @@ def as_space(given: Any) -> SearchSpace:
 
 
 def as_dimension(name: str, given: Any) -> Dimension:
-    """A dimension from what users write for one: a dimension, a list of values, a frozen distribution.
+    """A dimension from what users write for one: a dimension, a list, a frozen distribution.
 
     Raises
     ------
@@ -762,15 +823,11 @@ def as_dimension(name: str, given: Any) -> Dimension:
             return _from_distribution(given)
         if hasattr(given, "rvs"):
             raise TypeError("a distribution needs the method ppf to be searched")
-        values = list(_sequence("a list of values", given))
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"dimension {name!r}: {error}") from error
-    if not values:
-        raise ValueError(f"dimension {name!r} has no values; a list of values needs at least one")
-    is_scale = len(values) > 1 and all(_is_number(v) and math.isfinite(v) for v in values)
-    if is_scale and len(set(values)) == len(values):
-        return Ordinal(values)
-    return Categorical(values)
+        return _from_values(_sequence("a dimension that is no distribution with ppf", given))
+    except TypeError as error:
+        raise TypeError(f"dimension {name!r}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"dimension {name!r}: {error}") from error
 
 
 def nearest(positions: np.ndarray, u: np.ndarray) -> np.ndarray:
@@ -778,20 +835,48 @@ def nearest(positions: np.ndarray, u: np.ndarray) -> np.ndarray:
     return np.asarray(np.searchsorted((positions[1:] + positions[:-1]) / 2, u))
 
 
+def _from_values(values: Sequence[Any]) -> Dimension:
+    if not values:
+        raise ValueError("a list of values needs at least one")
+    if isinstance(values, range) and abs(values.step) == 1 and values[0] != values[-1]:
+        return Integer(*sorted((values[0], values[-1])))  # never listed, whatever its length
+    if len(values) > 1 and all(map(_is_finite_number, values)) and len(set(values)) == len(values):
+        return Ordinal(values)
+    return Categorical(values)
+
+
 def _from_distribution(given: Any) -> Dimension:
-    family = getattr(getattr(given, "dist", None), "name", "")
-    if family in ("uniform", "loguniform", "reciprocal"):
-        low, high = map(float, given.support())
-        shifted = family != "uniform" and given.ppf(0.5) / math.sqrt(low * high) - 1 > 1e-9
-        if not shifted:
-            return Real(low, high, log=family != "uniform")
-    if hasattr(getattr(given, "dist", None), "pmf"):
-        low, high = (
+    family = getattr(given, "dist", given)
+    if hasattr(family, "xk"):  # scipy's rv_discrete(values=...)
+        return _from_values(family.xk.tolist())
+    if hasattr(family, "pmf"):
+        first, last = (
             int(end if math.isfinite(end) else given.ppf(q))
             for end, q in zip(given.support(), (_TAIL, 1 - _TAIL), strict=True)
         )
-        return Integer(low, high) if low < high else Categorical([low])
+        return Integer(first, last) if first < last else Categorical([first])
+    name = getattr(family, "name", "")
+    if name in ("uniform", "loguniform", "reciprocal"):
+        low, high = map(float, given.support())
+        if name == "uniform":
+            return Real(low, high)
+        # With a loc the logarithm is that of another number, and the middle is elsewhere.
+        if low > 0 and math.isclose(given.ppf(0.5), math.sqrt(low) * math.sqrt(high)):
+            return Real(low, high, log=True)
     return Quantile(given)
+
+
+def _items(dimensions: Any) -> Iterable[tuple[Any, Any]]:
+    """The (name, dimension) pairs of a user's search space."""
+    if isinstance(dimensions, Mapping):
+        return dimensions.items()
+    pairs = list(dimensions) if isinstance(dimensions, Iterable) else [dimensions]
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(
+                f"a search space must be a mapping or (name, dimension) pairs, got {pair!r}"
+            )
+    return pairs
 
 
 def _pairs(name: str, given: Any) -> list[tuple[str, list[Any]]]:
@@ -845,7 +930,7 @@ def _condition(
     return Condition(place, positions)
 
 
-def _sequence(what: str, given: Any) -> Iterable[Any]:
+def _sequence(what: str, given: Any) -> Sequence[Any]:
     if isinstance(given, np.ndarray) and given.ndim == 1:
         return list(given)
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
@@ -857,47 +942,106 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
+def _is_finite_number(value: Any) -> bool:
+    try:
+        return _is_number(value) and math.isfinite(value)
+    except OverflowError:  # an int beyond the largest float
+        return False
+
+
+def _is_integer(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool | np.bool_ | np.ndarray)
+
+
 def _same(a: Any, b: Any) -> bool:
-    """Whether two choices are one: the same object, or equal scalars of one type."""
-    scalar = isinstance(a, str | bytes | bool | int | float | np.generic)
-    return a is b or (scalar and type(a) is type(b) and bool(a == b))
+    """Whether two choices are one: the same object, or equal scalars (or tuples) of one type."""
+    a, b = (x.item() if isinstance(x, np.generic) else x for x in (a, b))
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, tuple | list):
+        return _all_same(a, b)
+    return isinstance(a, str | bytes | bool | int | float) and a == b
+
+
+def _all_same(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    return len(a) == len(b) and all(map(_same, a, b))
 
 
 def _is_geometric(ordered: Sequence[Any]) -> bool:
     """Whether positive increasing numbers are spaced more evenly in ratio than in difference."""
     if ordered[0] <= 0 or len(ordered) < 3:
-        return len(ordered) == 2 and ordered[0] > 0 and ordered[1] / ordered[0] >= 10
-    linear, logs = np.diff(np.float64(ordered)), np.diff(np.log(np.float64(ordered)))
-    return bool(np.std(logs) / np.mean(logs) < np.std(linear) / np.mean(linear) - 1e-9)
+        return bool(ordered[0] > 0 and ordered[-1] / ordered[0] >= 10)
+    linear, log = (np.std(np.diff(_positions(ordered, scale))) for scale in (False, True))
+    return bool(log < linear - 1e-9 / len(ordered))
+
+
+def _positions(ordered: Sequence[Any], log: bool) -> np.ndarray:
+    return np.array([_position(value, ordered[0], ordered[-1], log) for value in ordered])
 
 
 def _position(value: Code, low: Code, high: Code, log: bool) -> float:
+    """Where ``value`` lies between ``low`` (0) and ``high`` (1)."""
     if log:
-        return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
-    if isinstance(value, int):
-        return (value - low) / (high - low)
-    return (value / 2 - low / 2) / (high / 2 - low / 2)  # halves: high - low may overflow
+        return _log_ratio(value, low) / _log_ratio(high, low)
+    if isinstance(value, int) or math.isfinite(high - low):
+        return float((value - low) / (high - low))
+    return (value / 2 - low / 2) / (high / 2 - low / 2)
 
 
-def _check_bounds(kind: str, low: Code, high: Code, log: bool) -> None:
+def _log_ratio(a: Code, b: Code) -> float:
+    """``log(a / b)`` of ``a >= b > 0``, to the last digits also where they are close."""
+    return math.log1p((a - b) / b) if a < 2 * b else math.log(a) - math.log(b)
+
+
+def _product(a: int | float, b: int | float) -> int | float:
+    """``a * b`` of counts; an int may be too large to meet ``math.inf`` in a product."""
+    return math.inf if math.inf in (a, b) else a * b
+
+
+def _rounded(probability: float) -> float:
+    return round(probability * _STEPS) / _STEPS
+
+
+def _checked_log(kind: str, low: Any, high: Any, log: Any) -> bool:
+    if not isinstance(log, bool | np.bool_):
+        raise TypeError(f"{kind} needs True or False for log, got {log!r}")
     if not low < high:
         raise ValueError(f"{kind} needs low < high, got low={low!r}, high={high!r}")
     if log and low <= 0:
-        raise ValueError(f"{kind} with log=True needs low > 0, got low={low!r}")
+        raise ValueError(f"{kind} with log=True needs positive numbers, got low={low!r}")
+    return bool(log)
 
 
 def _finite_float(kind: str, name: str, value: Any) -> float:
     try:
+        if isinstance(value, str | bytes | bool):
+            raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
+    except TypeError:
         raise TypeError(f"{kind} needs a number for {name}, got {value!r}") from None
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise ValueError(f"{kind} needs a finite {name}, got {value!r}")
     return number
 
 
+def _number_of(value: Any, dimension: Dimension) -> float:
+    try:
+        return _finite_float(str(dimension), "a value", value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _short(values: tuple[Any, ...]) -> str:
+    """The values as an error message shows them."""
+    return repr(values) if len(values) <= 20 else f"{values[:20]!r} and {len(values) - 20} more"
+
+
 def _json_label(value: Any) -> Any:
-    """A choice as JSON: itself if it is a plain scalar, else its type (a repr may hold addresses)."""
+    """A choice as JSON: a plain scalar itself, else its type, as a repr may hold addresses."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, str | bool | int):
@@ -905,7 +1049,8 @@ def _json_label(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
     if isinstance(value, tuple | list) and all(
-        isinstance(v, str | int | float | bool) for v in value
+        v is None or isinstance(v, str | int | float | bool) for v in value
     ):
         return repr(value)
-    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+    kind = value if hasattr(value, "__qualname__") else type(value)  # a function, a class
+    return f"<{kind.__module__}.{kind.__qualname__}>"
