@@ -93,8 +93,16 @@ class Search(ABC):
             trials.append(self.trials.add(key, window))
         return trials
 
-    def add(self, params: Mapping[str, Any]) -> Trial:
+    def add(self, params: Mapping[str, Any], *, window: Window | None = None) -> Trial:
         """Register a candidate that was chosen elsewhere as a running trial, to be told like any other.
+
+        Parameters
+        ----------
+        params : mapping
+            The active parameters of one candidate.
+        window : Window, optional
+            Where the search was looking that proposed it, for a front end which replays a search from
+            the trials its host has kept. The whole space by default.
 
         Raises
         ------
@@ -103,7 +111,7 @@ class Search(ABC):
         """
         key = self.space.key(params)
         self._keys.add(key)
-        return self.trials.add(key, Window.whole(len(self.space)))
+        return self.trials.add(key, window or Window.whole(len(self.space)))
 
     def tell(
         self,

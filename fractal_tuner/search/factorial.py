@@ -91,7 +91,7 @@ class FactorialZoom(Search):
             return None
         center = None if self._level == 0 else self._best_until(self._level - 1)
         lower, upper = zip(*(axis.sides for axis in self._axes), strict=True)
-        return key, Window(self._level, center and center.id, lower, upper)
+        return key, Window(self._level, center.id if center else None, lower, upper)
 
     def _end(self) -> StopReason | None:
         return "grid complete" if self._peek() is None and not self.trials.pending else None
@@ -100,7 +100,9 @@ class FactorialZoom(Search):
         """The next point that was never asked; None at the end of the search, or while a level ends."""
         while self._next is None:
             self._next = next((key for key in self._grid if key not in self._keys), None)
-            if self._next is not None or self.trials.pending or self._level + 1 == self.levels:
+            # While a search is replayed, running trials of deeper levels do not hold this one up.
+            waits = any(trial.level <= self._level for trial in self.trials.pending)
+            if self._next is not None or waits or self._level + 1 == self.levels:
                 break
             best = self._best_until(self._level)
             if best is None:
@@ -172,7 +174,9 @@ class _Axis:
         """Shrink the window to the grid neighbours of ``code``; not if it is inactive or a category."""
         if code is None or self._dimension.is_categorical:
             return
-        middle = self._position[code]
+        is_finite = self._dimension.n_values is not None
+        exact = int(code) if is_finite else Fraction(self._dimension.unit(code))
+        middle = self._position.get(code, exact)  # a candidate chosen elsewhere is off the grid
         self._low = max((p for p in self._here.values() if p < middle), default=self._low)
         self._high = min((p for p in self._here.values() if p > middle), default=self._high)
         self._lay()
