@@ -839,7 +839,8 @@ def _from_values(values: Sequence[Any]) -> Dimension:
     if not values:
         raise ValueError("a list of values needs at least one")
     if isinstance(values, range) and abs(values.step) == 1 and values[0] != values[-1]:
-        return Integer(*sorted((values[0], values[-1])))  # never listed, whatever its length
+        low, high = sorted((values[0], values[-1]))
+        return Integer(low, high)  # never listed, whatever its length
     if len(values) > 1 and all(map(_is_finite_number, values)) and len(set(values)) == len(values):
         return Ordinal(values)
     return Categorical(values)

@@ -1,23 +1,28 @@
 """Trials, and the crash-safe journal that keeps them.
 
-A journal is an append-only file of JSON lines. The first line, the header, says which space, options and
-data it belongs to; then follow ``ask`` and ``tell`` records. Each line carries a CRC-32 of itself and a
-sequence number, is written by one system call, and a ``tell`` is on the disk before it is acknowledged.
+A journal is an append-only file of JSON lines. The first line, the header, says which space,
+options and data it belongs to; then follow ``ask`` and ``tell`` records. Each line carries a CRC-32
+of itself and a sequence number, is written by one system call, and a ``tell`` is on the disk before
+it is acknowledged.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import secrets
 import time
+import warnings
+import weakref
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal, Self
+from typing import Any, Literal, Self
 
+from fractal_tuner import __version__
 from fractal_tuner.space import Key, Params, SearchSpace
 
 try:
@@ -74,7 +79,7 @@ class Trial:
     folds : tuple of float
         Scores of single folds or repeats, if told.
     error : str or None
-        Why the trial failed.
+        Why the trial failed; None if it did not.
     details : dict
         What the front end wants to keep with the trial; plain JSON.
     started, ended : float or None
@@ -108,8 +113,8 @@ class TrialLog:
     journal : path, optional
         File that keeps the trials. If it exists it is continued: its trials are in the log at once.
     header : mapping, optional
-        What must be the same when a journal is continued; plain JSON. A seed that is None is drawn, or
-        taken from the journal.
+        What must be the same when a journal is continued; plain JSON. A seed that is None is drawn,
+        or taken from the journal.
     budget : mapping, optional
         What may change when a journal is continued; plain JSON.
 
@@ -118,15 +123,23 @@ class TrialLog:
     told : list of Trial
         Complete and failed trials, in the order of telling.
     header : dict
-        As given, or as found in the journal.
+        As given, or as found in the journal; with the space, and the version of the package that
+        began the journal.
 
     Raises
     ------
     ValueError
-        If the file is no journal, is damaged before its last line, or belongs to another search; the
-        message names the line or the difference.
+        If the file is no journal, is damaged before its last line, or belongs to another search;
+        the message names the line or the difference.
     RuntimeError
-        If another process is writing to the journal.
+        If another search, in this process or another one, is writing to the journal.
+    OSError
+        If the journal cannot be opened or written.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the last line of the journal was torn, and where it is kept.
 
     Examples
     --------
@@ -148,45 +161,58 @@ class TrialLog:
         self.told: list[Trial] = []
         self._trials: list[Trial] = []
         self._pending: dict[int, Trial] = {}
-        self.header = dict(_plain(header or {})) | {"space": _plain(space.describe())}
+        self.header = {"version": __version__, **_plain(header or {})}
+        self.header["space"] = _plain(space.describe())
+        plain_budget = _plain(budget or {})
         self._journal = None if journal is None else Journal(journal)
         try:
-            if self._journal and self._journal.records:
-                self._resume(self._journal.records)
+            if self._journal and self._journal.found:
+                self._resume(self._journal.path, self._journal.found)
+                self._journal.found = []
                 return
             if self.header.get("seed", 0) is None:
                 self.header["seed"] = secrets.randbits(32)
             if self._journal:
-                self._journal.append(
-                    {"type": "header"} | self.header | {"budget": _plain(budget or {})}
-                )
+                self._journal.append({"type": "header"} | self.header | {"budget": plain_budget})
         except BaseException:
             self.close()
             raise
 
     @classmethod
     def read(cls, journal: str | os.PathLike[str], space: SearchSpace) -> Self:
-        """The trials of a journal, without opening it for writing."""
+        """The trials of a journal, without opening it for writing.
+
+        Raises
+        ------
+        ValueError
+            If the file is no journal, is damaged before its last line, or has another space.
+        OSError
+            If the file cannot be read.
+        """
         log = cls(space)
         records = Journal.read(journal)
-        log.header = _without(records[0], "type", "budget") if records else {}
-        for record in records[1:]:
-            log._replay(record)
+        if records:
+            log.header = {"space": log.header["space"]}
+            log._resume(Path(journal), records, compared=("space",))
         return log
 
-    def _resume(self, records: list[dict[str, Any]]) -> None:
-        found = _without(records[0], "type", "budget")
+    def _resume(
+        self, path: Path, records: list[dict[str, Any]], compared: tuple[str, ...] | None = None
+    ) -> None:
         if records[0].get("type") != "header":
-            raise ValueError(f"{self._journal} is not a journal: its first line is no header")
+            raise ValueError(f"{path} is not a journal: its first line is no header")
+        found = {k: v for k, v in records[0].items() if k not in ("type", "budget")}
         # A seed that was drawn for the unbroken search is the seed of the continued one.
         if self.header.get("seed", 0) is None:
             self.header["seed"] = found.get("seed")
-        for name in sorted(set(found) | set(self.header)):
-            if name != "version" and found.get(name) != self.header.get(name):
+        for name in compared or sorted({*found, *self.header} - {"version"}):
+            if not _equal(found.get(name), self.header.get(name)):
+                place, theirs, ours = _difference(name, found.get(name), self.header.get(name))
                 raise ValueError(
-                    f"{self._journal} belongs to another search: its {name} is {found.get(name)!r}, "
-                    f"here it is {self.header.get(name)!r}. Use another file, or the same {name}"
+                    f"{path} belongs to another search: its {place} is {theirs!r}, here it is "
+                    f"{ours!r}. Use another file, or the same {name}"
                 )
+        self.header = found
         for record in records[1:]:
             self._replay(record)
 
@@ -194,8 +220,11 @@ class TrialLog:
         if record["type"] == "ask":
             level, center, lower, upper = record["window"]
             window = Window(level, center, tuple(lower), tuple(upper))
-            self._insert(tuple(record["key"]), window, record["time"])
-        else:
+            key = tuple(record["key"])
+            self._insert(
+                Trial(len(self), self.space.params(key), key, window, started=record["time"])
+            )
+        elif record["id"] in self._pending:  # else it was told twice, with a Ctrl-C in between
             self._settle(
                 self._pending[record["id"]],
                 math.nan if record["score"] is None else record["score"],
@@ -206,19 +235,29 @@ class TrialLog:
             )
 
     def add(self, key: Key, window: Window) -> Trial:
-        """Record a proposal and return it as a running trial."""
-        trial = self._insert(key, window, time.time())
-        if self._journal:
-            place = [window.level, window.center, window.lower, window.upper]
-            record = {"type": "ask", "id": trial.id, "key": key, "window": place}
-            self._journal.append(record | {"time": trial.started}, sync=False)
+        """Record a proposal and return it as a running trial.
+
+        Raises
+        ------
+        OSError
+            If the journal cannot be written; the trial is then not in the log.
+        """
+        trial = Trial(len(self), self.space.params(key), key, window, started=time.time())
+        place = [window.level, window.center, window.lower, window.upper]
+        record = {"type": "ask", "id": trial.id, "key": key, "window": place, "time": trial.started}
+        try:
+            self._insert(trial)
+            if self._journal:
+                self._journal.append(record, sync=False)
+        except BaseException:
+            del self._trials[trial.id :]
+            self._pending.pop(trial.id, None)
+            raise
         return trial
 
-    def _insert(self, key: Key, window: Window, started: float) -> Trial:
-        trial = Trial(len(self._trials), self.space.params(key), key, window, started=started)
+    def _insert(self, trial: Trial) -> None:
         self._trials.append(trial)
         self._pending[trial.id] = trial
-        return trial
 
     def finish(
         self,
@@ -233,8 +272,12 @@ class TrialLog:
 
         Raises
         ------
+        TypeError
+            If the details are no plain JSON.
         ValueError
             If no trial of that id is running.
+        OSError
+            If the journal cannot be written; the trial is then still running.
         """
         if trial_id not in self._pending:
             known = isinstance(trial_id, int) and 0 <= trial_id < len(self._trials)
@@ -248,7 +291,7 @@ class TrialLog:
         plain = _plain(details or {})
         now = time.time()
         if self._journal:
-            record = {"type": "tell", "id": trial_id, "score": None if error is not None else score}
+            record = {"type": "tell", "id": trial.id, "score": None if error is not None else score}
             record |= {"folds": _plain(folds), "error": error, "details": plain, "time": now}
             self._journal.append(record)
         self._settle(trial, score, folds, error, plain, now)
@@ -293,21 +336,26 @@ class Journal:
     """An append-only file of checked JSON lines with a single writer.
 
     Opening locks the file, reads it, and cuts a torn last line off (a copy of it goes to
-    ``<name>.torn-1``, ``-2``, ...). Attribute ``records`` holds what was found.
+    ``<name>.torn-1``, ``-2``, ...). Attribute ``found`` holds the records that were in it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        if self.path.exists() and not self.path.is_file():
+            raise ValueError(f"{self.path} cannot be a journal: it is no regular file")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not self.path.exists()
-        self._file: IO[bytes] = open(self.path, "ab+", buffering=0)  # noqa: SIM115 (held open)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        self._file: int | None = os.open(self.path, flags, 0o666)
+        self._close_file = weakref.finalize(self, os.close, self._file)
         try:
-            self._lock()
-            self.records = self._recover()
+            self._lock(self._file)
+            self.found = self._recover(self._file)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
-        self._size = self._file.seek(0, os.SEEK_END)
+        self._n_records = len(self.found)
+        self._size = os.fstat(self._file).st_size
         if is_new and hasattr(os, "O_DIRECTORY"):  # the name of the file must survive too
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -318,63 +366,86 @@ class Journal:
     @staticmethod
     def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         """The records of a journal; a torn last line is left out."""
-        data = Path(path).read_bytes()
-        return _parse(data, str(path))[0]
+        return _parse(Path(path).read_bytes(), str(path))[0]
 
     def append(self, record: Mapping[str, Any], *, sync: bool = True) -> None:
         """Write one record; with ``sync`` it is on the disk when the call returns.
 
         Raises
         ------
+        RuntimeError
+            If the journal was closed.
         OSError
             If it cannot be written; the journal is then as it was before.
         """
-        body = json.dumps({"v": FORMAT, "seq": len(self.records)} | dict(record), allow_nan=False)
+        if self._file is None:
+            raise RuntimeError(f"{self.path} was closed; a new search continues it")
+        body = json.dumps({"v": FORMAT, "seq": self._n_records} | dict(record), allow_nan=False)
         line = _sealed(body)
+        size, n_records = self._size, self._n_records
         try:
-            written = os.write(self._file.fileno(), line)
+            written = os.write(self._file, line)
             if written != len(line):
                 raise OSError(
                     f"only {written} of {len(line)} bytes could be written to {self.path}"
                 )
             if sync:
-                os.fsync(self._file.fileno())
-        except OSError:
-            self._file.truncate(self._size)
+                os.fsync(self._file)
+            self._size, self._n_records = size + len(line), n_records + 1
+        except BaseException:  # KeyboardInterrupt too
+            self._size, self._n_records = size, n_records
+            try:
+                os.ftruncate(self._file, size)
+            except OSError:  # nothing may follow a torn line
+                self.close()
             raise
-        self._size += len(line)
-        self.records.append(dict(record))
 
     def close(self) -> None:
         """Release the lock and the file."""
-        self._file.close()
+        if self._file is not None:
+            self._close_file()
+            self._file = None
 
     def __str__(self) -> str:
         return str(self.path)
 
-    def _lock(self) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        if self._file is not None:
+            raise TypeError(f"a search that writes to {self.path} cannot be copied; close it first")
+        return {name: value for name, value in self.__dict__.items() if name != "_close_file"}
+
+    def _lock(self, file: int) -> None:
         if fcntl is None:
             return
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RuntimeError(f"{self.path} is being written by another process") from error
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RuntimeError(
+                f"{self.path} is being written by another search; close() it, or wait for the "
+                "process that runs it"
+            ) from error
 
-    def _recover(self) -> list[dict[str, Any]]:
-        self._file.seek(0)
-        data = self._file.read()
+    def _recover(self, file: int) -> list[dict[str, Any]]:
+        data = self.path.read_bytes()
         records, good = _parse(data, str(self.path))
         if good < len(data):
-            if not records and b"\n" in data:
-                raise ValueError(
-                    f"{self.path} is not a journal of fractal_tuner; it is left untouched"
-                )
             number = 1
             while (aside := self.path.with_name(f"{self.path.name}.torn-{number}")).exists():
                 number += 1
-            aside.write_bytes(data[good:])
-            self._file.truncate(good)
+            with open(aside, "xb") as copy:
+                copy.write(data[good:])
+                copy.flush()
+                os.fsync(copy.fileno())
+            os.ftruncate(file, good)
+            warnings.warn(
+                f"the last line of {self.path} was torn; it is kept in {aside}",
+                RuntimeWarning,
+                stacklevel=6,
+            )
         return records
+
+
+_MAGIC = b'{"crc":"'
 
 
 def _sealed(body: str) -> bytes:
@@ -384,31 +455,52 @@ def _sealed(body: str) -> bytes:
 
 def _parse(data: bytes, name: str) -> tuple[list[dict[str, Any]], int]:
     """The records of a journal, and the length of the part that is whole."""
+    if not data.startswith(_MAGIC[: len(data)]):
+        raise ValueError(
+            f"{name} is not a journal: line 1 is no header of one; it is left untouched"
+        )
     records: list[dict[str, Any]] = []
     good = 0
-    lines = data.splitlines(keepends=True)
+    lines = io.BytesIO(data).readlines()
     for number, line in enumerate(lines, start=1):
         body = b"{" + line[len(b'{"crc":"12345678",') :].rstrip(b"\n")
-        if not line.endswith(b"\n") or line != _sealed(body.decode(errors="replace")):
-            if number == len(lines):
+        if line != _sealed(body.decode(errors="replace")):
+            if number == len(lines) and (records or not line.endswith(b"\n")):
                 break
             raise ValueError(f"line {number} of {name} is damaged; the lines before it are whole")
         record = json.loads(body)
-        if record.pop("v") != FORMAT:
+        if record.pop("v", None) != FORMAT:
             raise ValueError(f"line {number} of {name} has a format this version cannot read")
-        if record.pop("seq") != len(records):
+        if record.pop("seq", None) != len(records):
             raise ValueError(f"line {number} of {name} is out of sequence")
         records.append(record)
         good += len(line)
     return records, good
 
 
-def _without(record: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in names}
+def _equal(a: Any, b: Any) -> bool:
+    """Whether two pieces of plain JSON are written alike: 1, 1.0 and true are three values."""
+    return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
+
+
+def _difference(place: str, a: Any, b: Any) -> tuple[str, Any, Any]:
+    """The innermost place where two pieces of plain JSON differ, and what they have there."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        key = next(k for k in [*a, *b] if not _equal(a.get(k), b.get(k)))
+        return _difference(f"{place} {key}", a.get(key), b.get(key))
+    if isinstance(a, list) and isinstance(b, list):
+        ours, theirs = ([v.get("name") if isinstance(v, dict) else v for v in x] for x in (a, b))
+        if not _equal(ours, theirs):
+            return place, ours, theirs
+        index = next(i for i, pair in enumerate(zip(a, b, strict=True)) if not _equal(*pair))
+        return _difference(f"{place} {ours[index]}", a[index], b[index])
+    return place, a, b
 
 
 def _plain(value: Any) -> Any:
     """``value`` as JSON would return it; numbers that JSON does not know become strings."""
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays
+        value = value.tolist()
     if isinstance(value, Mapping):
         return {str(name): _plain(v) for name, v in value.items()}
     if isinstance(value, list | tuple):
@@ -417,4 +509,4 @@ def _plain(value: Any) -> Any:
         return str(value)
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise TypeError(f"{value!r} cannot be kept in a journal")
+    raise TypeError(f"a journal keeps plain JSON, which {value!r} is not")
