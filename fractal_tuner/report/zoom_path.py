@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _MOST_TICKS = 12
 _MARGIN = 0.03  # of the axis, beyond the space
-_FEW_DECADES = 300.0  # a range below this has no two powers of ten to count on
-_ONE_DECADE = 8.0
+_FEW_DECADES, _HALF_DECADE = 300.0, 5.0  # ratios of the ends of an axis
+_ROOM_FOR_TEXT = 0.05  # of the axis
 _GOLDEN = 0.618034
 
 
@@ -57,8 +57,10 @@ class ZoomPathDisplay:
         Number of the marked trial.
     path : list of Window
         From the whole space to the window that proposed the best trial.
-    n_inside : list of int
-        How many of the shown trials lie in each window of the path.
+    others : list of Window
+        For each level not on the path, the window that proposed the best trial of that level.
+    region : ndarray of float, shape (n_dims, 2)
+        Sides, in unit coordinates, of a box that holds the best quarter of the trials.
     n_hidden : int
         Told trials left out because a shown dimension was inactive.
     floor : float
@@ -83,6 +85,7 @@ class ZoomPathDisplay:
         parameters: Sequence[int],
         trials: Sequence[Trial],
         path: Sequence[Window],
+        others: Sequence[Window] = (),
         *,
         best: int | None = None,
         score_name: str = "score",
@@ -106,8 +109,12 @@ class ZoomPathDisplay:
                 for j, scale in enumerate(self._scales)
             ]
         )
-        self._sides = [[(w.lower[i], w.upper[i]) for i in parameters] for w in self.path]
-        self.n_inside = [self._count(sides) for sides in self._sides]
+        self.others = list(others)
+        self._sides = {
+            window: [(window.lower[i], window.upper[i]) for i in parameters]
+            for window in (*self.path, *self.others)
+        }
+        self.region = self._region()
 
     @classmethod
     def from_trials(
@@ -143,7 +150,8 @@ class ZoomPathDisplay:
             trials.space,
             parameters,
             told,
-            _path(trials, marked),
+            path := _path(trials, marked),
+            _others(told, path),
             best=None if marked is None else marked.id,
             score_name=score_name,
         )
@@ -171,27 +179,25 @@ class ZoomPathDisplay:
             log_of(search), dims=dims, best=recommended(search), score_name=score_name
         )
 
-    def plot(self, ax: Axes | None = None, *, window: int | None = None) -> Self:
+    def plot(self, ax: Axes | None = None, *, near: bool = False) -> Self:
         """Draw.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Where to draw; without it, on a new figure.
-        window : int, optional
-            Position in ``path`` of a window to fill the picture with, instead of the whole space.
+        near : bool, default=False
+            Draw ``region`` instead of the whole space, and neither colour bar nor legend.
         """
         self.ax_, self.figure_ = ax, figure = axes_of(ax, (7.0, 5.0))
         flat = len(self.dims) == 1
         for j, (side, name) in enumerate(zip("xy", self.dims, strict=False)):
-            self._scales[j].label(
-                ax, side, name, None if window is None else self._sides[window][j]
-            )
+            self._scales[j].label(ax, side, name, self.region[j] if near else None)
         if flat:
             ax.set_ylabel(self.score_name)
         x = self._places[:, 0]
         y = self.score if flat else self._places[:, 1]
-        self._draw_windows(ax)
+        self._draw_windows(ax, near)
         failed = np.isnan(self.score)
         if flat:
             ax.plot(x[~failed], y[~failed], "o", color=COLOR, markersize=5, alpha=0.8)
@@ -209,7 +215,7 @@ class ZoomPathDisplay:
                 linewidths=0.8,
                 zorder=3,
             )
-            if window is None:
+            if not near:
                 below = bool((self.score < self.floor).any())
                 bar = figure.colorbar(dots, ax=ax, extend="min" if below else "neither")
                 bar.set_label(self.score_name)
@@ -228,11 +234,11 @@ class ZoomPathDisplay:
             what = "trial does" if self.n_hidden == 1 else "trials do"
             names = " and ".join(map(short, self.dims))
             ax.plot([], [], " ", label=f"{self.n_hidden} {what} not use {names}")
-        if window is None and ax.get_legend_handles_labels()[0]:
+        if not near and ax.get_legend_handles_labels()[0]:
             ax.legend(
                 loc="lower left",
                 bbox_to_anchor=(0.0, 1.0),
-                ncols=4,
+                ncols=2,
                 frameon=False,
                 fontsize="small",
                 borderaxespad=0.2,
@@ -240,43 +246,63 @@ class ZoomPathDisplay:
         ax.spines[["top", "right"]].set_visible(False)
         return self
 
-    def _count(self, sides: Sequence[tuple[float, float]]) -> int:
-        lower, upper = np.array(sides).T
-        return int(((self.unit >= lower) & (self.unit <= upper)).all(axis=1).sum())
+    def _region(self) -> np.ndarray:
+        order = np.argsort(-self.score, kind="stable")[: int(np.isfinite(self.score).sum())]
+        if len(order) < 2:
+            return np.tile([0.0, 1.0], (len(self.dims), 1))
+        best = self.unit[order[: max(len(order) // 4, 2)]]
+        low, high = best.min(axis=0), best.max(axis=0)
+        room = np.maximum(0.1 * (high - low), 0.01)
+        for j, scale in enumerate(self._scales):
+            if scale.kind == "category":
+                room[j] = 1.0
+        return np.column_stack([low - room, high + room]).clip(0.0, 1.0)
 
-    def _draw_windows(self, ax: Axes) -> None:
+    def _draw_windows(self, ax: Axes, near: bool) -> None:
         """A rectangle for each window of the path; the deeper, the heavier."""
         from matplotlib.patches import Rectangle
 
         flat = len(self.dims) == 1
         transform = ax.get_xaxis_transform() if flat else ax.transData
-        for window, sides in zip(self.path, self._sides, strict=True):
-            if not window.level:
+        styles: dict[bool, dict[str, Any]] = {
+            True: {"facecolor": (0, 0, 0, 0.04), "edgecolor": "black", "linewidth": 1.6},
+            False: {"facecolor": "none", "edgecolor": "#777777", "linewidth": 0.9, "ls": "--"},
+        }
+        labels = {
+            True: "window that led to the best, with its level",
+            False: "best window of another level",
+        }
+        view = self.region if near else np.tile([0.0, 1.0], (len(self.dims), 1))
+        for window in (*self.path, *self.others):
+            sides = np.array(self._sides[window])
+            if np.all(sides == [0.0, 1.0]):
                 continue
+            on_path = window in self.path
             (left, right), (low, high) = (
-                self._scales[j].place(np.array(sides[j])) if j < len(sides) else (0.0, 1.0)
-                for j in range(2)
+                self._scales[j].place(sides[j]) if j < len(sides) else (0.0, 1.0) for j in range(2)
             )
             ax.add_patch(
                 Rectangle(
                     (left, low),
                     right - left,
                     high - low,
-                    facecolor=(0.0, 0.0, 0.0, 0.04),
-                    edgecolor="black",
-                    linewidth=0.7 + 0.25 * window.level,
                     transform=transform,
                     zorder=2,
+                    label=labels.pop(on_path, None),
+                    **styles[on_path],
                 )
             )
+            if np.all(np.ptp(sides, axis=1) < _ROOM_FOR_TEXT * np.ptp(view, axis=1)):
+                continue
             ax.annotate(
-                f"level {window.level}",
+                str(window.level),
                 (left, high),
                 xycoords=transform,
-                xytext=(2, 2),
+                xytext=(2, -2),
                 textcoords="offset points",
-                va="bottom",
-                fontsize="x-small",
+                va="top",
+                fontsize="small" if on_path else "x-small",
+                fontweight="bold" if on_path else "normal",
                 zorder=4,
                 annotation_clip=True,
             )
@@ -314,9 +340,7 @@ class _Scale:
         shift = (trial * _GOLDEN) % 1.0 - 0.5
         return unit + 0.6 * shift / (self._dimension.n_values or 1)
 
-    def label(
-        self, ax: Axes, side: str, name: str, limits: tuple[float, float] | None = None
-    ) -> None:
+    def label(self, ax: Axes, side: str, name: str, limits: np.ndarray | None = None) -> None:
         """Give side "x" or "y" its scale, ticks, name, and limits from unit coordinates."""
         from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -325,9 +349,11 @@ class _Scale:
         low, high = self.place(ends + np.array([-_MARGIN, _MARGIN]) * np.ptp(ends))
         if self.kind == "log":
             ax.set(**{f"{side}scale": "log"})
-            if high / low < _FEW_DECADES:
-                subs = (1.0, 2.0, 5.0) if high / low > _ONE_DECADE else tuple(range(1, 10))
-                axis.set_major_locator(LogLocator(subs=subs))
+            if high / low < _FEW_DECADES:  # powers of ten alone would be too few ticks
+                few = high / low < _HALF_DECADE
+                axis.set_major_locator(
+                    MaxNLocator(5) if few else LogLocator(subs=(1.0, 2.0, 5.0), numticks=99)
+                )
                 axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                 axis.set_minor_formatter(NullFormatter())
         elif self.kind == "category":
@@ -355,6 +381,13 @@ def _path(trials: TrialLog, best: Trial | None) -> list[Window]:
         path.insert(0, trial.window)
         trial = None if trial.window.center is None else trials[trial.window.center]
     return path
+
+
+def _others(told: Sequence[Trial], path: Sequence[Window]) -> list[Window]:
+    """For each level that ``path`` leaves out, the window of its best trial."""
+    levels = {t.level for t in told} - {w.level for w in path} - {0}
+    best = (best_of(t for t in told if t.level == level) for level in sorted(levels))
+    return [trial.window for trial in best if trial is not None]
 
 
 def _parameters(
