@@ -9,7 +9,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from fractal_tuner.space import Key, SearchSpace, as_space
 from fractal_tuner.trials import Trial, TrialLog, Window
@@ -20,9 +20,10 @@ StopReason = Literal["budget", "time", "target", "space exhausted", "grid comple
 class Search(ABC):
     """Ask for trials, tell their scores; all state is in the trials.
 
-    The next proposal is a pure function of the space, the options, the seed, the told trials in order and
-    the pending ones. A search with a journal therefore continues after a crash as if nothing had happened:
-    trials which nobody told are handed out again, first and under their old ids.
+    The next proposal is a pure function of the space, the options, the seed, the told trials in
+    order and the pending ones. A search with a journal therefore continues after a crash as if
+    nothing had happened: trials which nobody told are handed out again, first and under their old
+    ids. A ``with`` statement closes the journal at its end.
 
     Attributes
     ----------
@@ -32,7 +33,8 @@ class Search(ABC):
     max_trials : int or None
         How many trials may be asked.
     stop_reason : str or None
-        "budget", "time", "target", "space exhausted" or "grid complete" once nothing more will be proposed.
+        "budget", "time", "target", "space exhausted" or "grid complete" once nothing more will be
+        proposed.
     """
 
     def __init__(
@@ -48,16 +50,18 @@ class Search(ABC):
     ) -> None:
         self.space = as_space(space)
         self.max_trials = None if max_trials is None else at_least_one("max_trials", max_trials)
-        if max_time is not None and not max_time > 0:
+        self.max_time = None if max_time is None else _number("max_time", max_time)
+        if self.max_time is not None and self.max_time <= 0:
             raise ValueError(f"max_time must be a positive number of seconds, got {max_time!r}")
-        self.max_time = max_time
-        self.target_score = target_score
+        self.target_score = None if target_score is None else _number("target_score", target_score)
+        if fingerprint is not None and not isinstance(fingerprint, Mapping):
+            raise TypeError(f"fingerprint must be a mapping, got {fingerprint!r}")
         header = {
             "strategy": type(self).__name__,
             **options,
             "fingerprint": dict(fingerprint or {}),
         }
-        budget = {"max_trials": self.max_trials, "max_time": max_time, "target_score": target_score}
+        budget = {name: getattr(self, name) for name in ("max_trials", "max_time", "target_score")}
         self.trials = TrialLog(self.space, journal, header=header, budget=budget)
         self._orphans = self.trials.pending
         self._keys = {trial.key for trial in self.trials}
@@ -68,41 +72,51 @@ class Search(ABC):
     def ask(self, n: int = 1) -> list[Trial]:
         """Up to ``n`` trials to evaluate.
 
-        Fewer are returned, perhaps none, when the search must wait for running trials or has come to its
-        end; ``finished`` tells which. In a continued search the trials that were running when it broke
-        come first, alone.
+        Fewer are returned, perhaps none, when the search must wait for running trials or has come
+        to its end; ``finished`` tells which. In a continued search the trials that were running
+        when it broke come first, alone.
 
         Raises
         ------
         TypeError, ValueError
             If ``n`` is not an integer of at least 1.
+        OSError
+            If the journal cannot be written. What was proposed before is handed out by the next
+            call.
         """
         n = at_least_one("n", n)
+        if self.max_time is not None and self._deadline is None:
+            self._deadline = time.monotonic() + self.max_time
         if self._orphans:
             handed, self._orphans = self._orphans[:n], self._orphans[n:]
             return handed
-        if self.max_time is not None and self._deadline is None:
-            self._deadline = time.monotonic() + self.max_time
-        trials: list[Trial] = []
-        while len(trials) < n and (self.stop_reason or self._check_stop()) is None:
-            proposal = self._propose()
-            if proposal is None:
-                break
-            key, window = proposal
-            self._keys.add(key)
-            trials.append(self.trials.add(key, window))
-        return trials
+        first = len(self.trials)
+        try:
+            while len(self.trials) < first + n and self._reason() is None:
+                proposal = self._propose()
+                if proposal is None:
+                    break
+                key, window = proposal
+                self.trials.add(key, window)
+                self._keys.add(key)
+        except BaseException:
+            self._orphans = [trial for trial in self.trials.pending if trial.id >= first]
+            self._keys.update(trial.key for trial in self._orphans)
+            raise
+        return [self.trials[i] for i in range(first, len(self.trials))]
 
     def add(self, params: Mapping[str, Any], *, window: Window | None = None) -> Trial:
-        """Register a candidate that was chosen elsewhere as a running trial, to be told like any other.
+        """Register a candidate chosen elsewhere as a running trial, to be told like any other.
+
+        It counts in the budget.
 
         Parameters
         ----------
         params : mapping
             The active parameters of one candidate.
         window : Window, optional
-            Where the search was looking that proposed it, for a front end which replays a search from
-            the trials its host has kept. The whole space by default.
+            Where the search was looking that proposed it, for a front end which replays a search
+            from the trials its host has kept. The whole space by default.
 
         Raises
         ------
@@ -110,8 +124,9 @@ class Search(ABC):
             If the parameters are not a candidate of the space.
         """
         key = self.space.key(params)
+        trial = self.trials.add(key, window or Window.whole(len(self.space)))
         self._keys.add(key)
-        return self.trials.add(key, window or Window.whole(len(self.space)))
+        return trial
 
     def tell(
         self,
@@ -140,15 +155,19 @@ class Search(ABC):
         Raises
         ------
         TypeError
-            If the score is not a number.
+            If the score is not a number, the error no string, or the details no plain JSON.
         ValueError
             If no trial of that id is running.
+        OSError
+            If the journal cannot be written; the trial is then still running.
         """
-        if score is not None and not isinstance(score, numbers.Real):
-            raise TypeError(f"the score of trial {trial_id} must be a number, got {score!r}")
+        if error is None and score is None:
+            error = "no score was given"
+        if error is not None and not isinstance(error, str):
+            raise TypeError(f"the error of trial {trial_id} must be a string, got {error!r}")
         trial = self.trials.finish(
             trial_id,
-            math.nan if score is None else float(score),
+            math.nan if score is None else _number(f"the score of trial {trial_id}", score, True),
             folds=tuple(map(float, folds)),
             error=error,
             details=details,
@@ -160,7 +179,8 @@ class Search(ABC):
     def run(self, function: Callable[..., float], *, n_trials: int | None = None) -> Trial:
         """Evaluate ``function(**params)`` until the search is finished, and return the best trial.
 
-        A function that raises makes a failed trial; the search goes on.
+        A function that raises makes a failed trial; the search goes on. A keyboard interrupt ends
+        it; the trial that ran is the first one when it is run again.
 
         Parameters
         ----------
@@ -173,23 +193,30 @@ class Search(ABC):
         ------
         RuntimeError
             If all trials failed; the message holds the failures.
+        TypeError
+            If the function returns no number.
         """
         left = math.inf if n_trials is None else at_least_one("n_trials", n_trials)
         while left > 0 and (batch := self.ask()):
             left -= 1
             trial = batch[0]
             try:
-                score = function(**trial.params)
-            except Exception as error:
-                self.tell(trial.id, error=f"{type(error).__name__}: {error}")
-            else:
-                self.tell(trial.id, score)
+                try:
+                    score = function(**trial.params)
+                except Exception as error:
+                    self.tell(trial.id, error=f"{type(error).__name__}: {error}")
+                else:
+                    self.tell(trial.id, score)
+            except BaseException:
+                if trial.status == "running":
+                    self._orphans.insert(0, trial)
+                raise
         return self.best_trial
 
     @property
     def finished(self) -> bool:
         """Whether nothing more will be proposed and no trial is running."""
-        return not self.trials.pending and (self.stop_reason or self._check_stop()) is not None
+        return not self.trials.pending and self._reason() is not None
 
     @property
     def best_trial(self) -> Trial:
@@ -208,6 +235,12 @@ class Search(ABC):
         """Give the journal back, so that another process may continue it."""
         self.trials.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def _replay(self) -> None:
         """Learn from the trials of a continued journal; subclasses call it when they are ready."""
         for trial in self.trials.told:
@@ -215,7 +248,9 @@ class Search(ABC):
 
     def _learn(self, trial: Trial) -> None:
         """Take a told trial into account; called once for each, in the order of telling."""
-        if trial.status == "complete" and (self._best is None or trial.score > self._best.score):
+        if trial.status == "complete" and (
+            self._best is None or (trial.score, -trial.id) > (self._best.score, -self._best.id)
+        ):
             self._best = trial
 
     def _recommend(self) -> Trial:
@@ -223,8 +258,10 @@ class Search(ABC):
         assert self._best is not None
         return self._best
 
-    def _check_stop(self) -> StopReason | None:
+    def _reason(self) -> StopReason | None:
         """The reason to propose no more, kept once found."""
+        if self.stop_reason is not None:
+            return self.stop_reason
         if self.target_score is not None and self._best and self._best.score >= self.target_score:
             self.stop_reason = "target"
         elif self._deadline is not None and time.monotonic() >= self._deadline:
@@ -248,7 +285,11 @@ class Search(ABC):
 
     @abstractmethod
     def _propose(self) -> tuple[Key, Window] | None:
-        """A key that was never asked and its window; None while only a running trial can tell more."""
+        """A key and its window; None while only a running trial can tell more.
+
+        The key was never asked, unless the search wants to measure noise. Proposing changes
+        nothing: the trial may fail to reach the journal.
+        """
 
     @abstractmethod
     def _end(self) -> StopReason | None:
@@ -258,9 +299,26 @@ class Search(ABC):
 def at_least_one(name: str, value: Any) -> int:
     """``value`` as an int; TypeError or ValueError, naming the parameter, if it is no count."""
     try:
+        if isinstance(value, bool):
+            raise TypeError
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
     if number < 1:
         raise ValueError(f"{name} must be at least 1, got {number}")
+    return number
+
+
+def _number(name: str, value: Any, may_be_nan: bool = False) -> float:
+    """``value`` as a float; TypeError or ValueError, naming the parameter, if it is none."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()  # arrays of no dimension, of numpy and others
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond the largest float
+        number = math.inf
+    if math.isnan(number) and not may_be_nan:
+        raise ValueError(f"{name} must be a number, got {value!r}")
     return number

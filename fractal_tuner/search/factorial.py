@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from fractal_tuner.search.base import Search, StopReason, at_least_one
-from fractal_tuner.space import Code, Dimension, Key, SearchSpace
+from fractal_tuner.space import MAX_TABLE, Code, Dimension, Integer, Key, SearchSpace, as_space
 from fractal_tuner.trials import Trial, Window
 
 
 class FactorialZoom(Search):
     """Full grid search, repeated on ever smaller windows around the best trial.
 
-    Each level evaluates a full grid of its window; the next window reaches, in every dimension, from the
-    left to the right grid neighbour of the best trial so far. One level is plain grid search. Points
-    that an earlier level has evaluated are not evaluated again. Categories, and conditional parameters
-    switched on by them, are swept in full at every level.
+    Each level evaluates a full grid of its window; the next window reaches, in every dimension,
+    from the left to the right grid neighbour of the best trial so far. One level is plain grid
+    search. Points that an earlier level has evaluated are not evaluated again. Categories, and conditional
+    parameters that the best trial does not have, are swept in full at every level.
 
     Parameters
     ----------
     space : SearchSpace, mapping, or sequence of mappings
         A sequence is a union of spaces.
     points_per_dim : int, default=5
-        Grid points per numeric dimension, ends included; a dimension with fewer values left in the window
-        contributes each of them.
+        Grid points per numeric dimension, ends included; a dimension with fewer values left in the
+        window contributes each of them. Zooming needs at least 3: with 2 the neighbours of the best
+        are the sides of the window.
     levels : int, default=3
         Grids, at least 1.
     max_trials : int, optional
@@ -36,6 +39,8 @@ class FactorialZoom(Search):
 
     Raises
     ------
+    TypeError, ValueError
+        For an invalid space or option, or a journal of another search.
     ValueError
         If the first grid is larger than ``max_trials``. It is counted, never built.
 
@@ -61,8 +66,19 @@ class FactorialZoom(Search):
         max_time: float | None = None,
         target_score: float | None = None,
     ) -> None:
+        space = as_space(space)
         self.points_per_dim = at_least_one("points_per_dim", points_per_dim)
+        if self.points_per_dim > MAX_TABLE:
+            raise ValueError(f"points_per_dim must be at most {MAX_TABLE}, got {points_per_dim}")
         self.levels = at_least_one("levels", levels)
+        axes = [_Axis(p.dimension, self.points_per_dim) for p in space.parameters]
+        n_points = space.count([axis.codes for axis in axes])
+        if max_trials is not None and n_points > at_least_one("max_trials", max_trials):
+            about = n_points if n_points < 1e15 else f"about 10^{math.log10(n_points):.0f}"
+            raise ValueError(
+                f"the grid has {about} points, more than max_trials={max_trials}; "
+                f"points_per_dim={points_per_dim} must be smaller or the budget larger"
+            )
         super().__init__(
             space,
             max_trials=max_trials,
@@ -72,60 +88,78 @@ class FactorialZoom(Search):
             max_time=max_time,
             target_score=target_score,
         )
-        self._level = 0
-        self._axes = [_Axis(p.dimension, self.points_per_dim) for p in self.space.parameters]
-        n_points = self.space.count([axis.codes for axis in self._axes])
-        if self.max_trials is not None and n_points > self.max_trials:
-            self.close()
-            raise ValueError(
-                f"the grid has {n_points} points, more than max_trials={self.max_trials}; "
-                f"points_per_dim={points_per_dim} must be smaller or the budget larger"
-            )
-        self._grid = self._points()
-        self._next: Key | None = None
+        self._start(axes)
         self._replay()
 
+    def add(self, params: Mapping[str, Any], *, window: Window | None = None) -> Trial:
+        trial = super().add(params, window=window)
+        if trial.level < self._level:  # it has a say in where to zoom, unless that was acted upon
+            self._start()
+        return trial
+
+    def _start(self, axes: list[_Axis] | None = None) -> None:
+        """Go back to level 0; what followed is derived from the trials."""
+        dimensions = [p.dimension for p in self.space.parameters]
+        self._axes = axes or [_Axis(d, self.points_per_dim) for d in dimensions]
+        self._level = 0
+        self._center: int | None = None
+        self._grid = self._points()
+        self._next: Key | None = None
+
     def _propose(self) -> tuple[Key, Window] | None:
-        key, self._next = self._peek(), None
+        key = self._peek()
         if key is None:
             return None
-        center = None if self._level == 0 else self._best_until(self._level - 1)
         lower, upper = zip(*(axis.sides for axis in self._axes), strict=True)
-        return key, Window(self._level, center.id if center else None, lower, upper)
+        return key, Window(self._level, self._center, lower, upper)
 
     def _end(self) -> StopReason | None:
-        return "grid complete" if self._peek() is None and not self.trials.pending else None
+        if self._peek() is not None:
+            return None
+        is_last = self._level + 1 == self.levels
+        return "grid complete" if is_last or not self.trials.pending else None
 
     def _peek(self) -> Key | None:
-        """The next point that was never asked; None at the end of the search, or while a level ends."""
-        while self._next is None:
+        """The next point that was never asked; None at the end, or while a level ends."""
+        while self._next is None or self._next in self._keys:
             self._next = next((key for key in self._grid if key not in self._keys), None)
-            # While a search is replayed, running trials of deeper levels do not hold this one up.
-            waits = any(trial.level <= self._level for trial in self.trials.pending)
-            if self._next is not None or waits or self._level + 1 == self.levels:
+            if self._next is not None or self._level + 1 == self.levels:
                 break
-            best = self._best_until(self._level)
-            if best is None:
+            # The next level began, or begins, when all trials before its first one were told.
+            known = next((t.id for t in self.trials if t.level > self._level), len(self.trials))
+            if any(trial.id < known for trial in self.trials.pending):
                 break
+            complete = [
+                trial
+                for trial in itertools.islice(self.trials, known)
+                if trial.status == "complete"
+            ]
+            if not complete:
+                break
+            best = max(complete, key=lambda trial: (trial.score, -trial.id))
             for axis, code in zip(self._axes, best.key, strict=True):
                 axis.zoom(code)
             self._level += 1
+            self._center = best.id
             self._grid = self._points()
         return self._next
 
     def _points(self) -> Iterator[Key]:
         return self.space.keys([axis.codes for axis in self._axes])
 
-    def _best_until(self, level: int) -> Trial | None:
-        """The best trial of the levels up to ``level``, the first asked of equals."""
-        complete = [t for t in self.trials if t.status == "complete" and t.level <= level]
-        return max(complete, key=lambda t: (t.score, -t.id), default=None)
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_grid"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._grid = self._points()
 
 
 class _Axis:
     """The grid points of one dimension: codes, between the sides of the present window.
 
-    Positions on a continuum are exact fractions, so that grids of several levels share their points.
+    Positions on a continuum are exact fractions, so that grids of several levels share their
+    points; those of finite dimensions are the codes.
     """
 
     def __init__(self, dimension: Dimension, n_points: int) -> None:
@@ -151,10 +185,19 @@ class _Axis:
         elif dimension.is_categorical or self._high - self._low < n:
             self._here = {code: code for code in range(int(self._low), int(self._high) + 1)}
         else:
-            low, high = dimension.unit(int(self._low)), dimension.unit(int(self._high))
-            codes = [int(dimension.code(low + (high - low) * float(share))) for share in shares]
-            self._here = {code: code for code in codes}
+            self._here = {code: code for code in sorted({self._thinned(s) for s in shares})}
         self._position |= self._here
+
+    def _thinned(self, share: Fraction) -> int:
+        """The code at a share of the way between the sides of a finite window."""
+        low, high = int(self._low), int(self._high)
+        if share in (0, 1):
+            return high if share else low
+        if isinstance(self._dimension, Integer) and not self._dimension.is_log:
+            return low + round(share * (high - low))  # exact, for any size
+        left, right = self.sides
+        code = int(self._dimension.code(left + (right - left) * float(share)))
+        return min(max(code, low), high)
 
     @property
     def codes(self) -> list[Code]:
@@ -171,12 +214,16 @@ class _Axis:
         return self._dimension.unit(int(self._low)), self._dimension.unit(int(self._high))
 
     def zoom(self, code: Code | None) -> None:
-        """Shrink the window to the grid neighbours of ``code``; not if it is inactive or a category."""
+        """Shrink the window to the grid neighbours of ``code``; not if inactive or a category."""
         if code is None or self._dimension.is_categorical:
             return
         is_finite = self._dimension.n_values is not None
         exact = int(code) if is_finite else Fraction(self._dimension.unit(code))
-        middle = self._position.get(code, exact)  # a candidate chosen elsewhere is off the grid
-        self._low = max((p for p in self._here.values() if p < middle), default=self._low)
-        self._high = min((p for p in self._here.values() if p > middle), default=self._high)
+        # A candidate that was chosen elsewhere may lie off the grid, and outside of the window.
+        middle = min(max(self._position.get(code, exact), self._low), self._high)
+        here = self._here.values()
+        self._low, self._high = (
+            max((p for p in here if p < middle), default=self._low),
+            min((p for p in here if p > middle), default=self._high),
+        )
         self._lay()
