@@ -295,16 +295,32 @@ def _search_digits(max_trials: int, seed: int, jobs: int | None) -> list[_Outcom
 def _draw_history(path: Path, found: _Comparison) -> Path:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 4.4), layout="constrained")
-    ax = figure.add_subplot()
-    ax.axhspan(
-        found.threshold, found.best.score, color="#e8e3d3", label="within one SE of the best"
-    )
-    colors = ("#1f5fa8", "#a8551f", "#6b6b6b")
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    all_axes = figure.subplots(1, len(found.outcomes), sharex=True, sharey=True)
     floor = max(outcome.history.floor for outcome in found.outcomes)
-    for outcome, color in reversed(list(zip(found.outcomes, colors, strict=True))):
-        outcome.history.floor = floor
-        outcome.history.plot(ax, name=outcome.name, color=color)
+    for ax, outcome in zip(all_axes, found.outcomes, strict=True):
+        history = outcome.history
+        history.floor, history.standard_error = floor, math.nan
+        ax.axhspan(
+            found.threshold, found.best.score, color="#e8e3d3", label="within one SE of the best"
+        )
+        history.plot(ax)
+        ax.set_title(outcome.name, fontsize="medium")
+        ax.get_legend().remove()
+        ax.label_outer()
+    labels = {
+        label.partition(",")[0]: handle
+        for ax in all_axes
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        labels.values(),
+        labels.keys(),
+        loc="outside lower center",
+        ncols=5,
+        frameon=False,
+        fontsize="small",
+    )
     figure.savefig(path, dpi=110, metadata={"Software": None})
     return path
 

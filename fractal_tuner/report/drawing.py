@@ -103,6 +103,18 @@ def axes_of(ax: Axes | None, size: tuple[float, float]) -> tuple[Axes, Figure]:
     return ax, cast("Figure", ax.get_figure())
 
 
+def legend_above(ax: Axes) -> None:
+    """A legend that hides nothing, above the axes."""
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=2,
+        frameon=False,
+        fontsize="small",
+        borderaxespad=0.2,
+    )
+
+
 def short(text: object) -> str:
     """One line of a user's text, drawn as it is: matplotlib would read $ as mathematics."""
     line = " ".join(str(text).split())

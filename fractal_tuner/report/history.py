@@ -15,6 +15,7 @@ from fractal_tuner.report.drawing import (
     axes_of,
     best_of,
     floor_of,
+    legend_above,
     log_of,
     recommended,
     standard_error,
@@ -139,22 +140,17 @@ class HistoryDisplay:
             score_name=score_name,
         )
 
-    def plot(self, ax: Axes | None = None, *, name: str | None = None, color: str = COLOR) -> Self:
-        """Draw; several displays may share one ``ax``, told apart by ``name`` and ``color``.
+    def plot(self, ax: Axes | None = None) -> Self:
+        """Draw.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Where to draw; without it, on a new figure.
-        name : str, optional
-            What was searched, for the legend.
-        color : str, optional
-            Of the line and the points.
         """
         from matplotlib.ticker import MaxNLocator
 
         self.ax_, self.figure_ = ax, _ = axes_of(ax, (7.0, 4.0))
-        prefix = f"{name}: " if name else ""
         failed = np.isnan(self.score)
         below = self.score < self.floor
         inside = ~failed & ~below
@@ -163,18 +159,18 @@ class HistoryDisplay:
             self.trial,
             np.where(self.best_so_far < self.floor, np.nan, self.best_so_far),
             where="post",
-            color=color,
+            color=COLOR,
             linewidth=1.8,
-            label=f"{prefix}best so far",
+            label="best so far",
         )
-        dots: dict[str, Any] = {"color": color, "linestyle": "none", "markeredgewidth": 0.6}
+        dots: dict[str, Any] = {"color": COLOR, "linestyle": "none", "markeredgewidth": 0.6}
         ax.plot(
             self.trial[inside],
             self.score[inside],
             marker="o",
             markersize=4.5,
             markerfacecolor="white",
-            label=None if name else "a trial",
+            label="a trial",
             **dots,
         )
         for marked, style, label in (
@@ -183,28 +179,25 @@ class HistoryDisplay:
         ):
             if marked.any():
                 height = np.full(marked.sum(), 0.02)
-                text = None if name else label
-                ax.plot(self.trial[marked], height, transform=at_edge, label=text, **style)
+                ax.plot(self.trial[marked], height, transform=at_edge, label=label, **style)
         at = self.trial == self.best
         if at.any():
             score = float(self.score[at][0])
-            if math.isfinite(self.standard_error) and name is None:
+            if math.isfinite(self.standard_error):
                 ax.axhspan(
                     score - self.standard_error,
                     score + self.standard_error,
-                    color=color,
+                    color=COLOR,
                     alpha=0.12,
                     linewidth=0,
                     label="best ± one standard error",
                 )
-            ax.plot(
-                self.trial[at], [score], **BEST, label=None if name else f"best, trial {self.best}"
-            )
+            ax.plot(self.trial[at], [score], **BEST, label=f"best, trial {self.best}")
         ax.set_xlabel("trial")
         ax.set_ylabel(self.score_name)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(alpha=0.25, linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
         if len(self.trial):
-            ax.legend(frameon=False, fontsize="small", loc="best")
+            legend_above(ax)
         return self

@@ -16,6 +16,7 @@ from fractal_tuner.report.drawing import (
     axes_of,
     best_of,
     floor_of,
+    legend_above,
     log_of,
     recommended,
     short,
@@ -235,14 +236,7 @@ class ZoomPathDisplay:
             names = " and ".join(map(short, self.dims))
             ax.plot([], [], " ", label=f"{self.n_hidden} {what} not use {names}")
         if not near and ax.get_legend_handles_labels()[0]:
-            ax.legend(
-                loc="lower left",
-                bbox_to_anchor=(0.0, 1.0),
-                ncols=2,
-                frameon=False,
-                fontsize="small",
-                borderaxespad=0.2,
-            )
+            legend_above(ax)
         ax.spines[["top", "right"]].set_visible(False)
         return self
 
