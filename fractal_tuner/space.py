@@ -1053,5 +1053,6 @@ def _json_label(value: Any) -> Any:
         v is None or isinstance(v, str | int | float | bool) for v in value
     ):
         return repr(value)
-    kind = value if hasattr(value, "__qualname__") else type(value)  # a function, a class
-    return f"<{kind.__module__}.{kind.__qualname__}>"
+    if hasattr(value, "__qualname__"):  # a function, a class
+        return f"<{value.__module__}.{value.__qualname__}>"
+    return f"<{type(value).__module__}.{type(value).__qualname__} object>"

@@ -19,8 +19,8 @@ class FactorialZoom(Search):
 
     Each level evaluates a full grid of its window; the next window reaches, in every dimension,
     from the left to the right grid neighbour of the best trial so far. One level is plain grid
-    search. Points that an earlier level has evaluated are not evaluated again. Categories, and conditional
-    parameters that the best trial does not have, are swept in full at every level.
+    search. Points that an earlier level has evaluated are not evaluated again. Categories, and
+    conditional parameters that the best trial does not have, are swept in full at every level.
 
     Parameters
     ----------
