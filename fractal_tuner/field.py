@@ -1,15 +1,15 @@
 """Random fields: Matern correlation, restricted maximum likelihood, kriging.
 
 Model: ``z(x) = mu + Z(x) + e`` with an unknown constant ``mu``, a Gaussian field ``Z`` of variance
-``s2`` and correlation ``k(h)``, ``h^2 = sum_j (x_j - x'_j)^2 / l_j^2``, and independent noise ``e`` of
-variance ``g s2`` (the nugget). ``k`` is a Matern correlation of smoothness ``nu`` in {1/2, 3/2, 5/2}:
-sample paths have Hurst exponent ``min(nu, 1)``.
+``s2`` and correlation ``k(h)``, ``h^2 = sum_j (x_j - x'_j)^2 / l_j^2``, and independent noise ``e``
+of variance ``g s2`` (the nugget). ``k`` is a Matern correlation of smoothness ``nu`` in {1/2, 3/2,
+5/2}: sample paths have Hurst exponent ``min(nu, 1)``.
 
 References
 ----------
-Stein, Interpolation of Spatial Data, 1999 (Matern class, kriging with an unknown mean);
-Patterson & Thompson, Biometrika 58, 1971 (restricted likelihood); Hvarfner, Hellsten & Nardi, ICML 2024
-(scales that grow with the square root of the dimension).
+Stein, Interpolation of Spatial Data, 1999 (Matern class, kriging with an unknown mean); Patterson &
+Thompson, Biometrika 58, 1971 (restricted likelihood); Hvarfner, Hellsten & Nardi, ICML 2024 (scales
+that grow with the square root of the dimension).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dtrtrs
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 
 SMOOTHNESS = (0.5, 1.5, 2.5)
 SCALE_BOUNDS = (0.03, 30.0)  # correlation lengths, in units of the cube's side
@@ -34,28 +34,28 @@ def matern(nu: float, h2: np.ndarray) -> np.ndarray:
     """Correlation at squared scaled distances ``h2``, any shape."""
     if nu == 2.5:
         s = np.sqrt(5.0 * h2)
-        return (1.0 + s * (1.0 + s / 3.0)) * np.exp(-s)
+        return np.asarray((1.0 + s * (1.0 + s / 3.0)) * np.exp(-s))
     if nu == 1.5:
         s = np.sqrt(3.0 * h2)
-        return (1.0 + s) * np.exp(-s)
-    return np.exp(-np.sqrt(h2))
+        return np.asarray((1.0 + s) * np.exp(-s))
+    return np.asarray(np.exp(-np.sqrt(h2)))
 
 
 def _matern_slope(nu: float, h2: np.ndarray) -> np.ndarray:
     """Derivative of the correlation by ``h2``; 0 at distance 0, where no scale matters."""
     if nu == 2.5:
         s = np.sqrt(5.0 * h2)
-        return (-5.0 / 6.0) * (1.0 + s) * np.exp(-s)
+        return np.asarray((-5.0 / 6.0) * (1.0 + s) * np.exp(-s))
     if nu == 1.5:
-        return -1.5 * np.exp(-np.sqrt(3.0 * h2))
+        return np.asarray(-1.5 * np.exp(-np.sqrt(3.0 * h2)))
     h = np.sqrt(h2)
-    return np.divide(-0.5 * np.exp(-h), h, out=np.zeros_like(h), where=h > 0)
+    return np.asarray(np.divide(-0.5 * np.exp(-h), h, out=np.zeros_like(h), where=h > 0))
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances between rows, shapes (n, d) and (m, d) -> (n, m)."""
     h2 = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2.0 * (a @ b.T)
-    return np.maximum(h2, 0.0, out=h2)
+    return np.asarray(np.maximum(h2, 0.0, out=h2))
 
 
 @dataclass(frozen=True)
@@ -105,18 +105,17 @@ class RandomField:
 
     @property
     def _theta(self) -> np.ndarray:
-        return np.log(np.append(self.scales, self.nugget))
+        return np.asarray(np.log(np.append(self.scales, self.nugget)))
 
     def _climb(self, x: np.ndarray, z: np.ndarray, iterations: int) -> tuple[RandomField, float]:
-        bounds = [tuple(map(math.log, SCALE_BOUNDS))] * x.shape[1]
-        bounds.append(tuple(map(math.log, NUGGET_BOUNDS)))
+        bounds = np.log([SCALE_BOUNDS] * x.shape[1] + [NUGGET_BOUNDS])
         found = minimize(
             _objective,
             self._theta,
-            (self.nu, x, z),
-            "L-BFGS-B",
+            args=(self.nu, x, z),
+            method="L-BFGS-B",
             jac=True,
-            bounds=bounds,
+            bounds=Bounds(bounds[:, 0], bounds[:, 1]),
             options={"maxiter": iterations},
         )
         theta = np.exp(found.x)
@@ -133,7 +132,8 @@ def _objective(
     """Restricted negative log posterior, field variance profiled out, and its gradient.
 
     With ``P = K^-1 - K^-1 1 1' K^-1 / 1' K^-1 1``, ``a = P z``, ``s2 = a' z / (n - 1)``:
-    ``0.5 [(n - 1) log s2 + log |K| + log 1' K^-1 1]``; its derivative by ``K`` is ``0.5 (P - a a' / s2)``.
+    ``0.5 [(n - 1) log s2 + log |K| + log 1' K^-1 1]``; its derivative by ``K`` is ``0.5 (P - a a' /
+    s2)``.
     """
     n, d = x.shape
     xw = x * np.exp(-theta[:-1])
@@ -205,7 +205,7 @@ class Kriging:
         return twin
 
     def append(self, x: np.ndarray) -> None:
-        """Add one place, shape (d,): a row ``(l, r)`` with ``L l = k`` and ``r^2 = 1 + g - l'l``."""
+        """Add one place, shape (d,): the row ``l`` with ``L l = k`` and ``r^2 = 1 + g - l'l``."""
         n = self._n
         xw = x / self._field.scales
         k = matern(self._field.nu, squared_distances(self._xw[:n], xw[None])[:, 0])

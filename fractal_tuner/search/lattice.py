@@ -1,8 +1,8 @@
 """The dyadic lattice of the unit cube: starting design, candidates, zoom windows.
 
-All places are unit coordinates of the search space, shape (n, n_parameters). Continuous coordinates are
-multiples of 2^-20; the others are the positions of their values. An inactive parameter rests at its
-middle (a category at its first choice), so that equal candidates have equal coordinates.
+All places are unit coordinates of the search space, shape (n, n_parameters). Continuous coordinates
+are multiples of 2^-20; the others are the positions of their values. An inactive parameter rests at
+its middle (a category at its first choice), so that equal candidates have equal coordinates.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Lattice:
         sobol = qmc.Sobol(self._d, rng=rng).random_base2(max(n - 1, 1).bit_length())[: n - 1]
         u = np.vstack([self._rest, np.rint(sobol * 2**_START_BITS) / 2**_START_BITS])
         for j in np.flatnonzero(self._choices):
-            u[1:, j] = self._category(j, sobol[:, j])
+            u[1:, j] = self._tables[int(j)][(sobol[:, j] * self._choices[j]).astype(int)]
         return self.settle(u)
 
     def scattered(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Random nodes of the coarse global grid; every value of a finite dimension is as likely."""
+        """Random nodes of the coarse global grid; each value of a finite dimension alike."""
         u = rng.integers(0, 2**_GLOBAL_BITS + 1, (n, self._d)) / 2**_GLOBAL_BITS
         for j, table in self._tables.items():
             u[:, j] = table[rng.integers(0, len(table), n)]
@@ -60,10 +60,11 @@ class Lattice:
     def zoomed(
         self, centers: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """One node from a window around each of ``centers``, shape (n, n_parameters), and its level.
+        """One node from a window around each of ``centers``, and the level of that window.
 
-        A window of level s has half-width 2^-s and 9 nodes a side. Few coordinates move at a time, as in
-        DYCORS (Regis & Shoemaker 2013): each with probability 1.5 / d, 3 / d or 1, at least one.
+        A window of level s has half-width 2^-s and 9 nodes a side. Few coordinates move at a time,
+        as in DYCORS (Regis & Shoemaker 2013): each with probability 1.5 / d, 3 / d or 1, at least
+        one.
         """
         n = len(centers)
         free = np.flatnonzero(self._free)
@@ -109,7 +110,7 @@ class Lattice:
         """The deepest level whose window around ``center`` holds each of ``u``, shape (n,)."""
         numeric = self._choices == 0
         reach = np.abs(u - center)[:, numeric].max(axis=1, initial=0.5**DEPTH)
-        return np.floor(-np.log2(reach)).astype(int)
+        return np.asarray(np.floor(-np.log2(reach)).astype(int))
 
     def place(self, key: Key) -> np.ndarray:
         """The coordinates of a candidate, shape (n_parameters,)."""
@@ -117,9 +118,9 @@ class Lattice:
         return np.where(np.isnan(u), self._rest, u)
 
     def features(self, u: np.ndarray) -> np.ndarray:
-        """What the random field sees, shape (n, n_features): numbers, and categories one-hot / sqrt 2."""
+        """What the random field sees, shape (n, n_features): categories are one-hot / sqrt 2."""
         columns: list[np.ndarray] = []
-        for j in np.flatnonzero(self._free):
+        for j in map(int, np.flatnonzero(self._free)):
             if n_choices := self._choices[j]:
                 columns.append(np.eye(n_choices)[nearest(self._tables[j], u[:, j])] / np.sqrt(2.0))
             else:
@@ -134,10 +135,6 @@ class Lattice:
         lower = np.where(numeric, np.maximum(u - 0.5**level, 0.0), 0.0)
         upper = np.where(numeric, np.minimum(u + 0.5**level, 1.0), 1.0)
         return Window(level, center, tuple(lower.tolist()), tuple(upper.tolist()))
-
-    def _category(self, j: int, u: np.ndarray) -> np.ndarray:
-        n = self._choices[j]
-        return np.asarray((np.minimum(np.floor(u * n), n - 1) + 0.5) / n)
 
 
 def _step(table: np.ndarray, old: np.ndarray, new: np.ndarray, sign: np.ndarray) -> np.ndarray:

@@ -76,8 +76,8 @@ class Surrogate:
     def response(self) -> np.ndarray:
         """Losses as the field sees them, shape (n,): 0 the best, 1 the median.
 
-        Far above the median they grow with the logarithm, so that one diverged trial does not flatten
-        all others. Failed trials are as bad as the worst.
+        Far above the median they grow with the logarithm, so that one diverged trial does not
+        flatten all others. Failed trials are as bad as the worst.
         """
         best, unit = self.scale()
         z = (self.losses - best) / unit
@@ -97,8 +97,8 @@ class Surrogate:
     def observe(self, pending: np.ndarray) -> tuple[Kriging, np.ndarray]:
         """The field conditioned on all that is known, and the response at the trials it holds.
 
-        Running trials enter with the mean predicted for them (kriging believer, Ginsbourger, Le Riche &
-        Carraro 2010): ``pending`` has shape (n_pending, n_features).
+        Running trials enter with the mean predicted for them (kriging believer, Ginsbourger, Le
+        Riche & Carraro 2010): ``pending`` has shape (n_pending, n_features).
         """
         assert self.kriging is not None
         z = self.response()[self.rows]
@@ -118,7 +118,7 @@ class Surrogate:
         return float(np.min(kriging.fitted if noisy else z))
 
     def _choose(self) -> None:
-        """All trials, or if they are too many those near the best, the best, and a spread over time."""
+        """Take all trials, or if they are too many those near the best, the best, and a spread."""
         self._n_chosen = self.n
         if self.n <= CAPACITY:
             self.rows = np.arange(self.n)
