@@ -103,6 +103,7 @@ class FractalOracle(keras_tuner.Oracle):
     hyperparameters: Any
     trials: dict[str, Any]
     ongoing_trials: dict[str, Any]
+    start_order: list[str]
     end_order: list[str]
     _retry_queue: list[str]
 
@@ -145,14 +146,8 @@ class FractalOracle(keras_tuner.Oracle):
     @property
     def search(self) -> Search:
         """The search, told all that the oracle knows; its scores are larger for better trials."""
-        space = self.hyperparameters.space
-        started = [*dict.fromkeys([*self.start_order, *sorted(self.trials)])]
-        asked = [(t, self.trials[t].hyperparameters.values) for t in started if t in self.trials]
-        told = self._outcomes(started)
-        if self._replay is None or not self._replay.follow(space, asked, told, self._windows):
-            self._replay = _Replay(space, self._new_search)
-            self._replay.follow(space, asked, told, self._windows)
-        return self._replay.search
+        with _alone(self):
+            return self._up_to_date().search
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """The next hyperparameters: RUNNING with "values", IDLE or STOPPED; never raises.
@@ -160,22 +155,19 @@ class FractalOracle(keras_tuner.Oracle):
         IDLE is answered only while a running trial can change the answer.
         """
         try:
-            search = self.search
-            proposed = search.ask()
-            if proposed and self._replay is not None:
-                values, self._windows[trial_id] = self._replay.propose(trial_id, proposed[0])
+            replay = self._up_to_date()
+            for trial in replay.search.ask():
+                values, self._windows[trial_id] = replay.propose(trial_id, trial)
                 return {"status": "RUNNING", "values": values}
+            search = replay.search
+            # While nothing is known of the space, the first trial to end may bring its entries.
+            may_grow = search.space.size == 1 and not self.end_order and self.tune_new_entries
+            if search.trials.pending and (search.stop_reason is None or may_grow):
+                return {"status": "IDLE", "values": None}
         except Exception as error:  # a chief that raised would leave its workers waiting
-            warnings.warn(
-                f"the search ends early: {type(error).__name__}: {error}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            return {"status": "STOPPED", "values": None}
-        # While nothing is known of the space, the first trial to end may bring its first entries.
-        may_grow = search.space.size == 1 and not self.end_order and self.tune_new_entries
-        waits = search.trials.pending and (search.stop_reason is None or may_grow)
-        return {"status": "IDLE" if waits else "STOPPED", "values": None}
+            message = f"the search ends early: {type(error).__name__}: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return {"status": "STOPPED", "values": None}
 
     def create_trial(self, tuner_id: str) -> Any:
         with _alone(self):
@@ -192,24 +184,33 @@ class FractalOracle(keras_tuner.Oracle):
     def end_trial(self, *args: Any, **kwargs: Any) -> None:
         """End a trial; see ``keras_tuner.Oracle.end_trial``."""
         with _alone(self):
-            before = dict(self.ongoing_trials)
             try:
                 super().end_trial(*args, **kwargs)
-            except BaseException:
-                # What raised has ended all the same: as ongoing it would be waited for.
+            except BaseException:  # it has ended all the same; as ongoing it would be waited for
                 given = args[0] if args else kwargs.get("trial", kwargs.get("trial_id"))
                 ended = getattr(given, "trial_id", given)
-                self.ongoing_trials = {k: t for k, t in before.items() if t.trial_id != ended}
+                left = {k: t for k, t in self.ongoing_trials.items() if t.trial_id != ended}
+                self.ongoing_trials = left
                 raise
             for trial_id in self._retry_queue:
                 self._forget_metrics(trial_id)
+
+    def get_best_trials(self, num_trials: int = 1) -> list[Any]:
+        """The best trials, best first; those without a finite score come last."""
+        scores = {
+            t: score for t in self.trials if (score := self._score(self.trials[t])) is not None
+        }
+        ranked = sorted(scores, key=lambda t: -scores[t])
+        if len(ranked) < num_trials:
+            ranked += [t for t in self.trials if t not in scores]
+        return [self.trials[t] for t in ranked[:num_trials]]
 
     def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), "windows": self._windows}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         super().set_state(state)
-        self.hyperparameters = _Hyperparameters.from_config(state["hyperparameters"])
+        self.hyperparameters = _Hyperparameters.from_config(self.hyperparameters.get_config())
         self._windows = dict(state.get("windows", {}))
         self._replay = None
 
@@ -220,15 +221,15 @@ class FractalOracle(keras_tuner.Oracle):
         """Continue from the project folder, also after a crash between two of its files."""
         with _alone(self):
             super().reload()
-            for trial_id, trial in list(self.trials.items()):
-                if _has_ended(trial):
+            for trial_id in sorted(self.trials):
+                if _has_ended(self.trials[trial_id]):
                     if trial_id not in self.end_order:
                         self.end_order.append(trial_id)
                 elif trial_id not in self.start_order:  # it was never handed out
                     del self.trials[trial_id]
-            # A chief saves a trial as ongoing that has ended, or that is queued already.
-            queue = dict.fromkeys(self._retry_queue)
-            self._retry_queue = [t for t in queue if not _has_ended(self.trials[t])]
+            # A chief saves trials as ongoing that have ended; those that have not are run again.
+            started = [t for t in reversed(self.start_order) if t in self.trials]
+            self._retry_queue = [t for t in started if not _has_ended(self.trials[t])]
             for trial_id in self._retry_queue:
                 self._forget_metrics(trial_id)
 
@@ -248,15 +249,25 @@ class FractalOracle(keras_tuner.Oracle):
         trial = self.trials[trial_id]
         trial.metrics = type(trial.metrics)()
 
-    def _outcomes(self, started: Sequence[str]) -> list[tuple[str, float | None]]:
-        """Trials that have ended, in the order of ending, and their scores; None for a failure."""
+    def _up_to_date(self) -> _Replay:
+        """The replay of all trials that were started, in the order of starting and of ending."""
+        # Trials which the oracle was given, and did not run itself, come first.
+        given = [t for t in sorted(self.trials) if t not in self.start_order]
+        started = [t for t in given + self.start_order if t in self.trials]
+        asked = [(t, self.trials[t].hyperparameters.values) for t in started]
         running = {t.trial_id for t in self.ongoing_trials.values()} | set(self._retry_queue)
-        ended = dict.fromkeys(t for t in self.end_order if t in self.trials)
-        elsewhere = [t for t in started if t in self.trials and t not in ended]
-        order = [t for t in (*elsewhere, *ended) if t not in running]
-        return [(t, self._score(self.trials[t])) for t in order]
+        ended = dict.fromkeys([t for t in started if t not in self.end_order] + self.end_order)
+        told = [
+            (t, self._score(self.trials[t])) for t in ended if t in self.trials and t not in running
+        ]
+        space = self.hyperparameters.space
+        if self._replay is None or not self._replay.follow(space, asked, told, self._windows):
+            self._replay = _Replay(space, self._new_search)
+            self._replay.follow(space, asked, told, self._windows)
+        return self._replay
 
     def _score(self, trial: Any) -> float | None:
+        """Larger is better; None for a failure."""
         if trial.status != "COMPLETED" or trial.score is None or not math.isfinite(trial.score):
             return None
         return float(trial.score) * (1 if self.objective.direction == "max" else -1)
