@@ -355,6 +355,7 @@ def _write_trials(path: Path, outcomes: list[_Outcome]) -> Path:
 def _write_summary(path: Path, options: argparse.Namespace, found: _Comparison) -> Path:
     rows = [found.head, ("---",) * len(found.head), *found.rows]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    images = f"{found.best.n_images:,}"
     answer = found.answer.replace("\n", "  \n")
     path.write_text(
         f"""\
@@ -363,13 +364,13 @@ def _write_summary(path: Path, options: argparse.Namespace, found: _Comparison) 
 {answer}
 
 Three searches of C in [{_C[0]:g}, {_C[1]:g}] and gamma in [{_GAMMA[0]:g}, {_GAMMA[1]:g}], both on
-logarithmic scales, on the same {_FOLDS} folds of the 1,797 images:
+logarithmic scales, on the same {_FOLDS} folds of {images} images:
 
 {table}
 
-SE is the standard error of an accuracy measured on 1,797 images. "Within 1 SE" is the first trial
-with at least {found.threshold:.4f}, the best of all less one SE; a grid and a random search do not
-learn on the way, so theirs is luck.
+SE is the standard error of an accuracy measured on {images} images. "Within 1 SE" is the first
+trial with at least {found.threshold:.4f}, the best of all less one SE; a grid and a random search do
+not learn on the way, so theirs is luck.
 
 {found.verdict}
 The best of many scores is a little too high as an estimate of the accuracy on new images.

@@ -36,30 +36,28 @@ FAILED: dict[str, Any] = {
 }
 
 
-def log_of(search: Any) -> TrialLog:
-    """The trials of a search, whatever its kind.
+def trials_of(search: Any) -> tuple[TrialLog, int | None]:
+    """The trials of a search of any kind, and the id of the one it recommends, if one is complete.
 
     Raises
     ------
     TypeError
-        If ``search`` has none, for instance because it is not fitted.
+        If ``search`` has no trials, for instance because it is not fitted.
     """
-    for name in ("trials", "trials_"):
-        if isinstance(trials := getattr(search, name, None), TrialLog):
-            return trials
-    raise TypeError(
-        f"{search!r} has no trials to draw; a search inside an estimator must be fitted"
+    inner = getattr(search, "search_", None) or getattr(
+        getattr(search, "oracle", search), "search", search
     )
-
-
-def recommended(search: Any) -> int | None:
-    """The id of the trial a search recommends; None if no trial is complete."""
-    search = getattr(search, "search_", search)
+    log = getattr(inner if hasattr(inner, "trials") else search, "trials", None)
+    if not isinstance(log, TrialLog):
+        kind = type(search).__name__
+        raise TypeError(f"this {kind} has no trials to draw; an estimator must be fitted first")
+    if (index := getattr(search, "best_index_", None)) is not None:  # refit may have chosen it
+        return log, [t.id for t in log if t.status != "running"][index]
     try:
-        best: Trial = search.best_trial
+        best: Trial = inner.best_trial
     except RuntimeError:
-        return None
-    return best.id
+        return log, None
+    return log, best.id
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:
@@ -107,12 +105,17 @@ def legend_above(ax: Axes) -> None:
     """A legend that hides nothing, above the axes."""
     ax.legend(
         loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
+        bbox_to_anchor=(0.06, 1.0),  # beside a common factor of the ticks
         ncols=2,
         frameon=False,
         fontsize="small",
         borderaxespad=0.2,
     )
+
+
+def say(ax: Axes, text: str) -> None:
+    """Words in the middle of axes that would be empty."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="#555555")
 
 
 def short(text: object) -> str:

@@ -16,9 +16,9 @@ from fractal_tuner.report.drawing import (
     best_of,
     floor_of,
     legend_above,
-    log_of,
-    recommended,
+    say,
     standard_error,
+    trials_of,
 )
 from fractal_tuner.trials import Trial
 
@@ -60,7 +60,7 @@ class HistoryDisplay:
     >>> search = ZoomSearch({"x": Real(-1, 1)}, max_trials=8, seed=0)
     >>> _ = search.run(lambda x: 1 - x * x)
     >>> display = HistoryDisplay.from_search(search).plot()
-    >>> len(display.score), display.best_so_far[-1], display.ax_.get_xlabel()
+    >>> len(display.score), float(display.best_so_far[-1]), display.ax_.get_xlabel()
     (8, 1.0, 'trial')
     """
 
@@ -112,11 +112,11 @@ class HistoryDisplay:
 
     @classmethod
     def from_search(cls, search: Any, *, score_name: str = "score") -> Self:
-        """The display of a search: our own, or any fitted search of scikit-learn.
+        """The display of a search: one of ours, or any fitted search of scikit-learn.
 
         Parameters
         ----------
-        search : ZoomSearch, FactorialZoom, or fitted search with ``trials_`` or ``cv_results_``
+        search : ZoomSearch, FactorialZoom, FractalTuner, or a fitted search of scikit-learn
         score_name : str, default="score"
             Label of the scores.
 
@@ -126,17 +126,22 @@ class HistoryDisplay:
             If it has no trials.
         """
         results = getattr(search, "cv_results_", None)
-        if hasattr(search, "trials_") or results is None:
-            return cls.from_trials(log_of(search), best=recommended(search), score_name=score_name)
-        metric = search.refit if isinstance(search.refit, str) else "score"
-        scores = results[f"mean_test_{metric}"]
-        best = int(getattr(search, "best_index_", np.nanargmax(scores)))
-        folds = [results[f"split{i}_test_{metric}"][best] for i in range(search.n_splits_)]
+        if results is None or hasattr(search, "trials_"):
+            log, recommended = trials_of(search)
+            return cls.from_trials(log, best=recommended, score_name=score_name)
+        metric = "score"
+        if search.multimetric_:
+            metric = search.refit if isinstance(search.refit, str) else next(iter(search.scorer_))
+        scores = np.asarray(results[f"mean_test_{metric}"], dtype=float)
+        best = getattr(search, "best_index_", None)
+        if best is None and np.isfinite(scores).any():
+            best = int(np.nanargmax(scores))
+        folds = [results[f"split{i}_test_{metric}"] for i in range(search.n_splits_)]
         return cls(
             np.arange(1, len(scores) + 1),
             scores,
-            best=best + 1,
-            standard_error=standard_error(folds),
+            best=None if best is None else int(best) + 1,
+            standard_error=math.nan if best is None else standard_error(f[best] for f in folds),
             score_name=score_name,
         )
 
@@ -155,24 +160,28 @@ class HistoryDisplay:
         below = self.score < self.floor
         inside = ~failed & ~below
         at_edge = ax.get_xaxis_transform()
-        ax.step(
-            self.trial,
-            np.where(self.best_so_far < self.floor, np.nan, self.best_so_far),
-            where="post",
-            color=COLOR,
-            linewidth=1.8,
-            label="best so far",
-        )
         dots: dict[str, Any] = {"color": COLOR, "linestyle": "none", "markeredgewidth": 0.6}
-        ax.plot(
-            self.trial[inside],
-            self.score[inside],
-            marker="o",
-            markersize=4.5,
-            markerfacecolor="white",
-            label="a trial",
-            **dots,
-        )
+        if inside.any():
+            ax.step(
+                self.trial,
+                np.where(self.best_so_far < self.floor, np.nan, self.best_so_far),
+                where="post",
+                color=COLOR,
+                linewidth=1.8,
+                label="best so far",
+            )
+            ax.plot(
+                self.trial[inside],
+                self.score[inside],
+                marker="o",
+                markersize=4.5,
+                markerfacecolor="white",
+                label="a trial",
+                **dots,
+            )
+        else:
+            ax.set_yticks([])
+            say(ax, "no trials yet" if not failed.any() else "all trials failed")
         for marked, style, label in (
             (below, dots | {"marker": "v", "markersize": 6}, "a trial below this range"),
             (failed, FAILED, "a failed trial"),
@@ -195,6 +204,7 @@ class HistoryDisplay:
             ax.plot(self.trial[at], [score], **BEST, label=f"best, trial {self.best}")
         ax.set_xlabel("trial")
         ax.set_ylabel(self.score_name)
+        ax.set_xlim(0, self.trial.max(initial=1) + 1)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(alpha=0.25, linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)

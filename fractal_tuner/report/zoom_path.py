@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,9 +18,9 @@ from fractal_tuner.report.drawing import (
     best_of,
     floor_of,
     legend_above,
-    log_of,
-    recommended,
+    say,
     short,
+    trials_of,
 )
 from fractal_tuner.trials import Trial, TrialLog, Window
 
@@ -32,6 +33,7 @@ _MOST_TICKS = 12
 _MARGIN = 0.03  # of the axis, beyond the space
 _FEW_DECADES, _HALF_DECADE = 300.0, 5.0  # ratios of the ends of an axis
 _ROOM_FOR_TEXT = 0.05  # of the axis
+_LINE_LENGTH = 50  # letters beside each other
 _GOLDEN = 0.618034
 
 
@@ -40,7 +42,8 @@ class ZoomPathDisplay:
 
     A window belongs to the path if it proposed the best trial, or the trial in the middle of
     another window of the path. Scores are colours; with one dimension they are the other axis.
-    Trials in which a shown dimension is inactive are left out.
+    Trials in which a shown dimension is inactive are left out. Of each level which the path does
+    not visit, the window that proposed its best trial is drawn in dashes.
 
     Make one with :meth:`from_search` or :meth:`from_trials`.
 
@@ -146,12 +149,12 @@ class ZoomPathDisplay:
         """
         told = [t for t in trials if t.status != "running"]
         marked = best_of(told) if best is None else trials[best]
-        parameters = _parameters(trials.space, dims, marked)
+        path = _path(trials, marked)
         return cls(
             trials.space,
-            parameters,
+            _parameters(trials.space, dims, marked),
             told,
-            path := _path(trials, marked),
+            path,
             _others(told, path),
             best=None if marked is None else marked.id,
             score_name=score_name,
@@ -165,7 +168,7 @@ class ZoomPathDisplay:
 
         Parameters
         ----------
-        search : ZoomSearch, FactorialZoom, or fitted FractalSearchCV
+        search : ZoomSearch, FactorialZoom, FractalTuner, or fitted FractalSearchCV
         dims, score_name
             As in :meth:`from_trials`.
 
@@ -176,9 +179,8 @@ class ZoomPathDisplay:
         ValueError
             If ``dims`` are not one or two different names of the space.
         """
-        return cls.from_trials(
-            log_of(search), dims=dims, best=recommended(search), score_name=score_name
-        )
+        log, best = trials_of(search)
+        return cls.from_trials(log, dims=dims, best=best, score_name=score_name)
 
     def plot(self, ax: Axes | None = None, *, near: bool = False) -> Self:
         """Draw.
@@ -200,16 +202,29 @@ class ZoomPathDisplay:
         y = self.score if flat else self._places[:, 1]
         self._draw_windows(ax, near)
         failed = np.isnan(self.score)
+        below = self.score < self.floor
+        at_edge = ax.get_xaxis_transform()
         if flat:
-            ax.plot(x[~failed], y[~failed], "o", color=COLOR, markersize=5, alpha=0.8)
+            inside = ~failed & ~below
+            ax.plot(x[inside], y[inside], "o", color=COLOR, markersize=5, alpha=0.8)
+            if below.any():
+                ax.plot(
+                    x[below],
+                    np.full(below.sum(), 0.02),
+                    "v",
+                    color=COLOR,
+                    label="below this range",
+                    transform=at_edge,
+                )
         elif not failed.all():
             top = float(np.nanmax(self.score))
+            spare = 0.0 if top > self.floor else max(abs(top), 1.0) * 1e-3
             dots = ax.scatter(
                 x[~failed],
                 y[~failed],
                 c=self.score[~failed],
-                vmin=self.floor,
-                vmax=top if top > self.floor else math.nextafter(self.floor, math.inf),
+                vmin=self.floor - spare,
+                vmax=top + spare,
                 cmap="viridis",
                 s=42,
                 edgecolors="white",
@@ -217,8 +232,8 @@ class ZoomPathDisplay:
                 zorder=3,
             )
             if not near:
-                below = bool((self.score < self.floor).any())
-                bar = figure.colorbar(dots, ax=ax, extend="min" if below else "neither")
+                extend = "min" if below.any() else "neither"
+                bar = figure.colorbar(dots, ax=ax, extend=extend)
                 bar.set_label(self.score_name)
         if failed.any():
             ax.plot(
@@ -226,7 +241,7 @@ class ZoomPathDisplay:
                 np.full(failed.sum(), 0.02) if flat else y[failed],
                 **FAILED,
                 label="failed",
-                transform=ax.get_xaxis_transform() if flat else ax.transData,
+                transform=at_edge if flat else ax.transData,
             )
         if (self.trial == self.best).any():
             at = self.trial == self.best
@@ -235,6 +250,8 @@ class ZoomPathDisplay:
             what = "trial does" if self.n_hidden == 1 else "trials do"
             names = " and ".join(map(short, self.dims))
             ax.plot([], [], " ", label=f"{self.n_hidden} {what} not use {names}")
+        if not len(self.trial):
+            say(ax, "no trials yet")
         if not near and ax.get_legend_handles_labels()[0]:
             legend_above(ax)
         ax.spines[["top", "right"]].set_visible(False)
@@ -248,12 +265,11 @@ class ZoomPathDisplay:
         low, high = best.min(axis=0), best.max(axis=0)
         room = np.maximum(0.1 * (high - low), 0.01)
         for j, scale in enumerate(self._scales):
-            if scale.kind == "category":
-                room[j] = 1.0
+            room[j] = max(room[j], scale.step)
         return np.column_stack([low - room, high + room]).clip(0.0, 1.0)
 
     def _draw_windows(self, ax: Axes, near: bool) -> None:
-        """A rectangle for each window of the path; the deeper, the heavier."""
+        """Rectangles with their levels; whole spaces are left out."""
         from matplotlib.patches import Rectangle
 
         flat = len(self.dims) == 1
@@ -286,7 +302,7 @@ class ZoomPathDisplay:
                     **styles[on_path],
                 )
             )
-            if np.all(np.ptp(sides, axis=1) < _ROOM_FOR_TEXT * np.ptp(view, axis=1)):
+            if np.any(np.ptp(sides, axis=1) < _ROOM_FOR_TEXT * np.ptp(view, axis=1)):
                 continue
             ax.annotate(
                 str(window.level),
@@ -319,6 +335,17 @@ class _Scale:
                 low, high = (float(dimension.value(dimension.code(u))) for u in (0.0, 1.0))
                 self.kind = "log" if dimension.is_log else "linear"
                 self._low, self._high = low, high
+
+    @property
+    def step(self) -> float:
+        """How far apart, in unit coordinates, values lie at most; all of them for a category."""
+        if self.kind == "category":
+            return 1.0
+        n_values = self._dimension.n_values
+        if n_values is None or n_values > _MOST_TICKS:
+            return 0.0
+        units = [self._dimension.unit(self._dimension.code_at(i)) for i in range(n_values)]
+        return float(np.diff(units).max(initial=0.0))
 
     def place(self, unit: np.ndarray) -> np.ndarray:
         """Where unit coordinates lie on the axis."""
@@ -353,11 +380,14 @@ class _Scale:
         elif self.kind == "category":
             choices = self._dimension.describe()["choices"]
             every = -(-len(choices) // _MOST_TICKS)
-            axis.set_ticks(range(0, len(choices), every), [short(c) for c in choices[::every]])
+            texts = [short(choice) for choice in choices[::every]]
+            steep = side == "x" and sum(map(len, texts)) > _LINE_LENGTH
+            style = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if steep else {}
+            axis.set_ticks(range(0, len(choices), every), texts, **style)
         elif self.kind == "unit":
-            ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
+            ticks = np.linspace(ends[0], ends[1], 5)
             values = [self._dimension.value(self._dimension.code(u)) for u in ticks]
-            axis.set_ticks(ticks, [f"{value:.3g}" for value in values])
+            axis.set_ticks(ticks, [f"{Decimal(value):.3g}" for value in values])
         elif self._dimension.n_values is not None and self._is_whole():
             axis.set_major_locator(MaxNLocator(integer=True))
         ax.set(**{f"{side}lim": (low, high), f"{side}label": short(name)})
@@ -395,7 +425,8 @@ def _parameters(
     ]
     if dims is None:
         # sorted() is stable: numbers first, then categories, then dimensions with a single value
-        ranked = sorted(used, key=lambda i: _rank(space.parameters[i].dimension))
+        named = [i for i, p in enumerate(space.parameters) if p.name is not None]
+        ranked = sorted(used or named, key=lambda i: _rank(space.parameters[i].dimension))
         return sorted(ranked[:2])
     names = (dims,) if isinstance(dims, str) else tuple(dims)
     if not 1 <= len(names) <= 2 or len(set(names)) < len(names) or set(names) - set(space.names):
