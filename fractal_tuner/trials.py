@@ -17,7 +17,7 @@ import time
 import warnings
 import weakref
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -209,22 +209,24 @@ class TrialLog:
             if not _equal(found.get(name), self.header.get(name)):
                 place, theirs, ours = _difference(name, found.get(name), self.header.get(name))
                 raise ValueError(
-                    f"{path} belongs to another search: its {place} is {theirs!r}, here it is "
-                    f"{ours!r}. Use another file, or the same {name}"
+                    f"{path} belongs to another search: its {place} is {theirs}, here it is "
+                    f"{ours}. Use another file, or the same {name}"
                 )
         self.header = found
         for record in records[1:]:
             self._replay(record)
 
     def _replay(self, record: dict[str, Any]) -> None:
+        # A Ctrl-C just after a record was written leaves it unanswered; then it is written again.
         if record["type"] == "ask":
             level, center, lower, upper = record["window"]
             window = Window(level, center, tuple(lower), tuple(upper))
             key = tuple(record["key"])
+            self._forget(record["id"])
             self._insert(
-                Trial(len(self), self.space.params(key), key, window, started=record["time"])
+                Trial(record["id"], self.space.params(key), key, window, started=record["time"])
             )
-        elif record["id"] in self._pending:  # else it was told twice, with a Ctrl-C in between
+        elif record["id"] in self._pending:
             self._settle(
                 self._pending[record["id"]],
                 math.nan if record["score"] is None else record["score"],
@@ -250,10 +252,13 @@ class TrialLog:
             if self._journal:
                 self._journal.append(record, sync=False)
         except BaseException:
-            del self._trials[trial.id :]
-            self._pending.pop(trial.id, None)
+            self._forget(trial.id)
             raise
         return trial
+
+    def _forget(self, trial_id: int) -> None:
+        del self._trials[trial_id:]
+        self._pending.pop(trial_id, None)
 
     def _insert(self, trial: Trial) -> None:
         self._trials.append(trial)
@@ -264,7 +269,7 @@ class TrialLog:
         trial_id: int,
         score: float = math.nan,
         *,
-        folds: tuple[float, ...] = (),
+        folds: Sequence[float] = (),
         error: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> Trial:
@@ -284,6 +289,7 @@ class TrialLog:
             why = "was told before" if known else "was never asked"
             raise ValueError(f"trial {trial_id!r} {why}; running are {list(self._pending)}")
         trial = self._pending[trial_id]
+        score, folds = float(score), tuple(map(float, folds))
         if error is None and not math.isfinite(score):
             error = f"the score is {score}"
         if error is not None:
@@ -483,18 +489,25 @@ def _equal(a: Any, b: Any) -> bool:
     return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
 
 
-def _difference(place: str, a: Any, b: Any) -> tuple[str, Any, Any]:
+def _difference(place: str, a: Any, b: Any) -> tuple[str, str, str]:
     """The innermost place where two pieces of plain JSON differ, and what they have there."""
     if isinstance(a, dict) and isinstance(b, dict):
         key = next(k for k in [*a, *b] if not _equal(a.get(k), b.get(k)))
         return _difference(f"{place} {key}", a.get(key), b.get(key))
-    if isinstance(a, list) and isinstance(b, list):
-        ours, theirs = ([v.get("name") if isinstance(v, dict) else v for v in x] for x in (a, b))
-        if not _equal(ours, theirs):
-            return place, ours, theirs
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
         index = next(i for i, pair in enumerate(zip(a, b, strict=True)) if not _equal(*pair))
-        return _difference(f"{place} {ours[index]}", a[index], b[index])
-    return place, a, b
+        a, b = a[index], b[index]
+        named = isinstance(a, dict) and isinstance(b, dict) and a.get("name") == b.get("name")
+        return _difference(f"{place} {a['name'] if named else index}", a, b)
+    return place, _brief(a), _brief(b)
+
+
+def _brief(value: Any) -> str:
+    """A value as an error message shows it; of parameters their names."""
+    if isinstance(value, list) and all(isinstance(v, dict) and "name" in v for v in value):
+        value = [v["name"] for v in value]
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _plain(value: Any) -> Any:
