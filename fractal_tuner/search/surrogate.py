@@ -17,6 +17,7 @@ _LAG = 40  # trials that may join before the choice of these is made anew
 _GROWTH = 1.2
 _ITERATIONS = 6
 _KNEE = 5.0
+_HUGE = 1e300  # differences of larger losses overflow
 NUGGET_THAT_COUNTS = 1e-4  # below it the observed values are the field's
 
 
@@ -56,7 +57,8 @@ class Surrogate:
         if self.n == len(self._losses):
             self._features = np.concatenate([self._features, np.empty_like(self._features)])
             self._losses = np.concatenate([self._losses, np.empty_like(self._losses)])
-        self._features[self.n], self._losses[self.n] = features, loss
+        self._features[self.n] = features
+        self._losses[self.n] = np.clip(loss, -_HUGE, _HUGE)
         self.n += 1
         if self.n >= self._next_fit:
             self._next_fit = max(self.n + 1, math.ceil(_GROWTH * self.n))

@@ -256,7 +256,7 @@ def log_expected_improvement(goal: float, mean: np.ndarray, sd: np.ndarray) -> n
     t = (goal - mean) / sd
     near, far = np.maximum(t, -1.0), np.minimum(t, -1.0)
     log_near = np.log(np.exp(-0.5 * near**2) / math.sqrt(2 * math.pi) + near * ndtr(near))
-    # Phi / phi by the scaled complementary error function; at least half of 1 + t Phi / phi ~ t^-2.
+    # Phi / phi by the scaled complementary error function; 1 + t Phi / phi is at least 0.3 t^-2.
     rest = 1.0 + far * math.sqrt(math.pi / 2) * erfcx(-far / math.sqrt(2))
-    log_far = -0.5 * far**2 - 0.5 * math.log(2 * math.pi) + np.log(np.maximum(rest, 0.5 / far**2))
+    log_far = -0.5 * far**2 - 0.5 * math.log(2 * math.pi) + np.log(np.maximum(rest, 0.3 / far**2))
     return np.asarray(np.log(sd) + np.where(t > -1.0, log_near, log_far))

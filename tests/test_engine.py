@@ -1,0 +1,176 @@
+"""The zooming engine: lattice, surrogate, and what it does on landscapes of known kind."""
+
+import numpy as np
+import pytest
+
+from fractal_tuner import Categorical, Integer, Ordinal, Real, SearchSpace, ZoomSearch
+from fractal_tuner.search.lattice import DEPTH, Lattice
+from fractal_tuner.search.surrogate import CAPACITY, Surrogate
+
+MIXED = SearchSpace(
+    {
+        "kernel": Categorical(["linear", "rbf", "poly"]),
+        "C": Real(1e-3, 1e3, log=True),
+        "degree": Integer(2, 5),
+        "layers": Ordinal([1, 2, 4, 8]),
+        "seed": Integer(1, 10**9, log=True),
+    },
+    conditions={"degree": ("kernel", ("poly",)), "layers": ("kernel", ("rbf", "poly"))},
+)
+
+
+def sphere(**params):
+    return -sum((value - 0.3) ** 2 for value in params.values())
+
+
+def box(d):
+    return {f"x{i}": Real(0, 1) for i in range(d)}
+
+
+def test_candidates_lie_on_the_lattice_and_settling_them_again_changes_nothing():
+    lattice, rng = Lattice(MIXED), np.random.default_rng(0)
+    near, levels = lattice.zoomed(lattice.scattered(300, rng), rng)
+    for u in (lattice.start(20, rng), lattice.scattered(300, rng), near):
+        assert ((u >= 0) & (u <= 1)).all()
+        np.testing.assert_array_equal(lattice.settle(u), u)
+        for row in u[:50]:  # the way to the user's values and back
+            np.testing.assert_allclose(lattice.place(MIXED.key_from_unit(row)), row, atol=1e-12)
+    assert set(levels) == set(range(1, DEPTH + 1))
+
+
+def test_a_zoomed_candidate_moves_and_stays_in_its_window():
+    lattice, rng = Lattice(SearchSpace(box(5))), np.random.default_rng(1)
+    centers = lattice.scattered(500, rng)
+    u, levels = lattice.zoomed(centers, rng)
+    reach = np.abs(u - centers).max(axis=1)
+    assert (reach <= 0.5**levels + 1e-12).all()
+    inner = ((centers > 0) & (centers < 1)).all(axis=1)  # at a side, a move may be clipped away
+    assert (reach[inner] > 0).all()
+
+
+def test_a_finite_value_moves_by_at_least_one():
+    lattice, rng = Lattice(SearchSpace({"n": Integer(1, 1000)})), np.random.default_rng(2)
+    centers = np.full((200, 1), lattice.settle(np.array([[0.5]]))[0])
+    u, levels = lattice.zoomed(centers, rng)
+    assert (u[levels == DEPTH] != centers[levels == DEPTH]).all()
+
+
+def test_the_response_is_zero_at_the_best_one_at_the_median_and_tames_the_rest():
+    surrogate = Surrogate(1, 3)
+    for i, loss in enumerate([3.0, 1.0, 2.0, 1e30, np.nan]):
+        surrogate.tell(np.array([i / 5]), loss)
+    z = surrogate.response()
+    assert z[1] == 0
+    assert np.nanmedian(surrogate.losses) == 2.5
+    assert z[2] == pytest.approx(1 / 1.5)
+    assert 5 < z[3] < 500
+    assert z[4] == z[3]
+
+
+def test_the_surrogate_keeps_the_best_trials_when_it_cannot_keep_all():
+    surrogate, rng = Surrogate(2, 5), np.random.default_rng(3)
+    losses = rng.random(3 * CAPACITY)
+    for loss in losses:
+        surrogate.tell(rng.random(2), loss)
+    assert len(surrogate.rows) < 2 * CAPACITY
+    assert set(np.argsort(losses)[:20]) <= set(surrogate.rows)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_a_smooth_landscape_is_zoomed_into(d):
+    search = ZoomSearch(box(d), max_trials=30 + 15 * d, seed=0)
+    assert search.run(sphere).score > -1e-3
+    assert max(trial.level for trial in search.trials) >= 4
+
+
+def test_the_best_of_a_zoom_path_lies_in_the_window_that_proposed_it():
+    search = ZoomSearch(box(3), max_trials=60, seed=1)
+    search.run(sphere)
+    for trial in search.trials:
+        u = search.space.unit(trial.key)
+        assert (u >= np.array(trial.window.lower) - 1e-9).all()
+        assert (u <= np.array(trial.window.upper) + 1e-9).all()
+        assert (trial.level == 0) == (trial.window.center is None)
+
+
+def test_scores_on_another_scale_change_nothing():
+    first, second = (ZoomSearch(box(2), max_trials=40, seed=3) for _ in range(2))
+    first.run(sphere)
+    second.run(lambda **params: 1024.0 * sphere(**params))  # a power of 2: exact in floating point
+    assert [t.key for t in first.trials] == [t.key for t in second.trials]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x0, x1: 0.0,
+        lambda x0, x1: float("nan"),
+        lambda x0, x1: 1e308 if x0 > 0.5 else -1e308,
+        lambda x0, x1: 1 / 0 if x0 > 0.5 else x1,
+        lambda x0, x1: float(x0 > 0.5),
+        lambda x0, x1: -(10.0 ** (300 * x0)),
+    ],
+    ids=["constant", "all nan", "huge", "half fails", "two-valued", "300 decades"],
+)
+def test_no_landscape_breaks_the_search(function):
+    search = ZoomSearch(box(2), max_trials=50, seed=0)
+    while batch := search.ask():
+        try:
+            search.tell(batch[0].id, function(**batch[0].params))
+        except ZeroDivisionError:
+            search.tell(batch[0].id)
+    if any(trial.status == "complete" for trial in search.trials):
+        assert search.best_trial.score == max(t.score for t in search.trials if t.score == t.score)
+    else:
+        with pytest.raises(RuntimeError, match="all 50 trials failed"):
+            search.best_trial
+    assert len({trial.key for trial in search.trials}) >= 49  # one repeat may tell noise
+    assert search.stop_reason == "budget"
+
+
+def test_a_mixed_conditional_space_finds_its_branch():
+    def score(kernel, C, seed, degree=0, layers=0):  # noqa: N803
+        return -abs(np.log10(C) - 1) - (kernel != "poly") - abs(degree - 4) - abs(layers - 4) / 4
+
+    best = ZoomSearch(MIXED, max_trials=120, seed=0).run(score)
+    assert best.params["kernel"] == "poly"
+    assert best.params["degree"] == 4
+    assert best.params["layers"] == 4
+    assert best.score > -0.05
+
+
+def test_one_repeat_at_most_and_only_where_noise_is_unknown():
+    rng = np.random.default_rng(0)
+    for noise in (None, True, False):
+        search = ZoomSearch(box(2), max_trials=80, seed=0, noise=noise)
+        search.run(lambda **params: sphere(**params) + rng.normal(0, 0.05))
+        repeats = len(search.trials) - len({trial.key for trial in search.trials})
+        assert repeats <= (noise is None)
+
+
+def test_a_noisy_search_recommends_what_is_good_rather_than_lucky():
+    regret = {True: [], False: []}
+    for seed in range(12):
+        for noise in regret:
+            rng = np.random.default_rng(seed)
+            search = ZoomSearch(box(2), max_trials=60, seed=seed, noise=noise)
+            best = search.run(lambda **params: sphere(**params) + rng.normal(0, 0.1))  # noqa: B023
+            regret[noise].append(-sphere(**best.params))
+    assert np.median(regret[True]) < np.median(regret[False])
+
+
+def test_waiting_trials_are_not_proposed_again_and_spread():
+    search = ZoomSearch(box(2), max_trials=60, seed=0)
+    for _ in range(12):
+        search.tell((trial := search.ask()[0]).id, sphere(**trial.params))
+    batch = search.ask(10)
+    assert len({trial.key for trial in batch}) == 10
+
+
+@pytest.mark.slow
+def test_more_trials_than_the_field_can_hold_still_help_in_twenty_dimensions():
+    scores = [
+        ZoomSearch(box(20), max_trials=n, seed=0).run(sphere).score
+        for n in (CAPACITY, 4 * CAPACITY)
+    ]
+    assert scores[1] > max(0.5 * scores[0], -1e-3)

@@ -1,0 +1,137 @@
+"""The random field: its likelihood, its predictions, expected improvement."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from fractal_tuner.field import SMOOTHNESS, Kriging, RandomField, _objective, matern
+from fractal_tuner.search.zoom import log_expected_improvement
+
+
+def sample(nu, scales, nugget, n, rng):
+    """Places in the unit cube and the values there of a field with these parameters."""
+    x = rng.random((n, len(scales)))
+    h2 = (((x[:, None] - x) / scales) ** 2).sum(-1)
+    cov = matern(nu, h2) + nugget * np.eye(n)
+    return x, np.linalg.cholesky(cov + 1e-10 * np.eye(n)) @ rng.normal(size=n)
+
+
+@pytest.mark.parametrize("nu", SMOOTHNESS)
+def test_the_correlation_is_the_matern_function_of_its_smoothness(nu):
+    from scipy.special import gamma, kv
+
+    h = np.array([1e-3, 0.1, 0.7, 2.0])
+    s = math.sqrt(2 * nu) * h
+    expected = 2 ** (1 - nu) / gamma(nu) * s**nu * kv(nu, s)
+    np.testing.assert_allclose(matern(nu, h**2), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("nu", SMOOTHNESS)
+def test_the_gradient_of_the_likelihood_is_its_slope(nu):
+    rng = np.random.default_rng(0)
+    x, z = sample(nu, np.array([0.4, 1.0, 3.0]), 0.01, 25, rng)
+    theta = np.log([0.5, 0.8, 2.0, 0.02])
+    _, gradient = _objective(theta, nu, x, z)
+    for j in range(4):
+        step = np.eye(4)[j] * 1e-5
+        slope = (
+            _objective(theta + step, nu, x, z)[0] - _objective(theta - step, nu, x, z)[0]
+        ) / 2e-5
+        assert gradient[j] == pytest.approx(slope, rel=1e-4, abs=1e-4)
+
+
+def test_a_fit_finds_which_dimension_matters_and_how_much_noise_there_is():
+    fits = []
+    for seed in range(7):
+        x, z = sample(2.5, np.array([0.3, 20.0]), 0.1, 120, np.random.default_rng(seed))
+        fits.append(RandomField.prior(2).refit(x, z, iterations=30))
+    assert np.median([fit.scales[1] / fit.scales[0] for fit in fits]) > 4
+    assert 0.02 < np.median([fit.nugget for fit in fits]) < 0.3
+
+
+@pytest.mark.parametrize(("nu", "rough"), [(0.5, True), (2.5, False)])
+def test_a_fit_tells_a_rough_field_from_a_smooth_one(nu, rough):
+    right = 0
+    for seed in range(10):
+        x, z = sample(nu, np.array([0.4, 0.4]), 0.0, 100, np.random.default_rng(seed))
+        right += (RandomField.prior(2).refit(x, z, iterations=20).nu < 2.5) == rough
+    assert right >= 8
+
+
+def test_without_noise_the_prediction_passes_through_the_values():
+    rng = np.random.default_rng(2)
+    x = rng.random((20, 2))
+    z = np.sin(5 * x[:, 0]) + x[:, 1]
+    kriging = Kriging(RandomField(2.5, np.array([0.5, 0.5]), 1e-6), x)
+    kriging.observe(z)
+    mean, sd = kriging.predict(x)
+    np.testing.assert_allclose(mean, z, atol=1e-3)
+    assert sd.max() < 0.01
+
+
+def test_prediction_intervals_cover_what_they_say():
+    inside = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        scales = np.array([0.5, 0.8])
+        x, z = sample(1.5, scales, 0.0, 60, rng)
+        kriging = Kriging(RandomField(1.5, scales, 1e-6), x[:40])
+        kriging.observe(z[:40])
+        mean, sd = kriging.predict(x[40:])
+        inside.append(np.abs(z[40:] - mean) < 1.96 * sd)
+    assert 0.90 < np.mean(inside) < 0.99  # 600 points, dependent within a field
+
+
+def test_appending_places_one_by_one_gives_the_same_prediction():
+    rng = np.random.default_rng(3)
+    x, z = rng.random((80, 3)), rng.normal(size=80)
+    field = RandomField(1.5, np.array([0.4, 0.9, 2.0]), 0.01)
+    whole, grown = Kriging(field, x), Kriging(field, x[:5])
+    for place in x[5:]:
+        grown.append(place)
+    whole.observe(z)
+    grown.observe(z)
+    at = rng.random((10, 3))
+    np.testing.assert_allclose(grown.predict(at), whole.predict(at), rtol=1e-8)
+    np.testing.assert_allclose(grown.fitted, whole.fitted, rtol=1e-8)
+
+
+def test_a_copy_leaves_the_original_as_it_was():
+    rng = np.random.default_rng(4)
+    x, z = rng.random((10, 2)), rng.normal(size=10)
+    kriging = Kriging(RandomField.prior(2), x)
+    kriging.observe(z)
+    before = kriging.predict(x)
+    twin = kriging.copy()
+    twin.append(np.array([0.5, 0.5]))
+    twin.observe(np.append(z, 100.0))
+    np.testing.assert_array_equal(kriging.predict(x), before)
+
+
+def test_equal_places_of_a_smooth_field_do_not_break_it():
+    x = np.repeat(np.random.default_rng(5).random((10, 2)), 3, axis=0)
+    kriging = Kriging(RandomField(2.5, np.array([30.0, 30.0]), 1e-6), x)
+    kriging.append(x[0])
+    kriging.observe(np.ones(31))
+    mean, sd = kriging.predict(x)
+    assert np.isfinite(mean).all()
+    assert np.isfinite(sd).all()
+
+
+@pytest.mark.parametrize("t", [-20.0, -6.0, -1.01, -0.99, 0.0, 3.0])
+def test_expected_improvement_is_the_mean_of_what_is_gained(t):
+    sd = 0.7
+    lowest = -3 * sd if t < -5 else (-t - 15) * sd  # far in the tail all mass lies next to 0
+    gain, _ = quad(lambda y: -y * norm.pdf(y, -t * sd, sd), lowest, 0.0, epsabs=0.0)
+    value = log_expected_improvement(0.0, np.array([-t * sd]), np.array([sd]))[0]
+    assert value == pytest.approx(math.log(gain), rel=1e-6)
+
+
+def test_expected_improvement_still_orders_hopeless_candidates():
+    t = -np.logspace(0, 6, 50)
+    value = log_expected_improvement(0.0, -t, np.ones(50))
+    assert np.isfinite(value).all()
+    assert (np.diff(value) < 0).all()
