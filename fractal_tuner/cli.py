@@ -138,7 +138,7 @@ class _Outcome:
     @property
     def params(self) -> str:
         best = self.search.best_params_
-        return f"C={best['C']:.3g}, gamma={best['gamma']:.3g}"
+        return ", ".join(f"{name}={float(f'{best[name]:.3g}'):g}" for name in ("C", "gamma"))
 
     @property
     def standard_error(self) -> float:
@@ -369,8 +369,8 @@ logarithmic scales, on the same {_FOLDS} folds of {images} images:
 {table}
 
 SE is the standard error of an accuracy measured on {images} images. "Within 1 SE" is the first
-trial with at least {found.threshold:.4f}, the best of all less one SE; a grid and a random search do
-not learn on the way, so theirs is luck.
+trial with at least {found.threshold:.4f}, the best of all less one SE; a grid and a random search
+do not learn on the way, so theirs is luck.
 
 {found.verdict}
 The best of many scores is a little too high as an estimate of the accuracy on new images.

@@ -280,7 +280,7 @@ class ZoomPathDisplay:
         }
         labels = {
             True: "window that led to the best, with its level",
-            False: "best window of another level",
+            False: "best window of a further level",
         }
         view = self.region if near else np.tile([0.0, 1.0], (len(self.dims), 1))
         for window in (*self.path, *self.others):
