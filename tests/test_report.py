@@ -104,6 +104,25 @@ def test_a_choice_of_refit_is_the_trial_that_is_marked(blobs):
     assert HistoryDisplay.from_search(search.fit(*blobs)).best == 4
 
 
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")
+def test_both_displays_read_a_keras_tuner(tmp_path):
+    pytest.importorskip("keras_tuner")
+    from fractal_tuner import FractalTuner
+
+    class Parabola(FractalTuner):
+        def run_trial(self, trial, **options):
+            return (trial.hyperparameters.Float("x", -5, 5) - 1) ** 2
+
+    tuner = Parabola(max_trials=6, seed=0, directory=tmp_path)
+    tuner.search(verbose=0)
+    history, path = HistoryDisplay.from_search(tuner), ZoomPathDisplay.from_search(tuner.oracle)
+    losses = [trial.score for trial in tuner.oracle.trials.values()]
+    np.testing.assert_allclose(history.score, -np.array(losses))
+    assert history.best == path.best == int(np.argmin(losses)) + 1
+    assert path.dims == ("x",)
+
+
 @pytest.mark.parametrize("display", [HistoryDisplay, ZoomPathDisplay])
 def test_a_search_that_is_not_fitted_is_refused(display):
     with pytest.raises(TypeError, match="FractalSearchCV has no trials"):

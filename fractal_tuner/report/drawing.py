@@ -37,27 +37,26 @@ FAILED: dict[str, Any] = {
 
 
 def trials_of(search: Any) -> tuple[TrialLog, int | None]:
-    """The trials of a search of any kind, and the id of the one it recommends, if one is complete.
+    """The trials of a search of any kind, and the id of its best; None leaves it to the scores.
 
     Raises
     ------
     TypeError
         If ``search`` has no trials, for instance because it is not fitted.
     """
-    inner = getattr(search, "search_", None) or getattr(
-        getattr(search, "oracle", search), "search", search
-    )
-    log = getattr(inner if hasattr(inner, "trials") else search, "trials", None)
-    if not isinstance(log, TrialLog):
+    inner = getattr(getattr(search, "oracle", search), "search", search)  # of a Keras tuner
+    logs = [getattr(search, "trials_", None), getattr(inner, "trials", None)]
+    log = next((log for log in logs if isinstance(log, TrialLog)), None)
+    if log is None:
         kind = type(search).__name__
         raise TypeError(f"this {kind} has no trials to draw; an estimator must be fitted first")
     if (index := getattr(search, "best_index_", None)) is not None:  # refit may have chosen it
         return log, [t.id for t in log if t.status != "running"][index]
-    try:
-        best: Trial = inner.best_trial
+    try:  # where scores are noisy, the best is not the highest score
+        best: Trial | None = getattr(search, "best_trial", None)
     except RuntimeError:
-        return log, None
-    return log, best.id
+        best = None
+    return log, None if best is None else best.id
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:
