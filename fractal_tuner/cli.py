@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], None] = options.command
     parser: _Parser = options.parser
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without ± is no reason to fail
+        sys.stdout.reconfigure(errors="replace")
     try:
         command(options)
     except _UsageError as error:
@@ -98,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where the files go; made if missing (default: %(default)s)",
     )
-    demo.add_argument("--seed", type=_count(0), default=0, help="default: %(default)s")
+    demo.add_argument("--seed", type=_count(0, 2**32 - 1), default=0, help="default: %(default)s")
     demo.add_argument(
         "--jobs",
         type=_count(1),
@@ -109,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(least: int) -> Callable[[str], int]:
+def _count(least: int, most: int = 10_000) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
             number = int(text)
@@ -117,6 +120,8 @@ def _count(least: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
         if number < least:
             raise argparse.ArgumentTypeError(f"must be at least {least}, got {number}")
+        if number > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most}, got {number}")
         return number
 
     return parse

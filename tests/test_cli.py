@@ -78,6 +78,7 @@ def test_version():
         (("demo", "--max-trials", "3"), "argument --max-trials: must be at least 4, got 3"),
         (("demo", "--max-trials", "1e3"), "argument --max-trials: '1e3' is not a whole number"),
         (("demo", "--seed", "-1"), "argument --seed: must be at least 0, got -1"),
+        (("demo", "--seed", 2**32), "argument --seed: must be at most 4294967295, got 4294967296"),
         (("demo", "--jobs", "0"), "argument --jobs: must be at least 1, got 0"),
     ],
 )
