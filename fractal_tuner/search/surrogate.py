@@ -16,6 +16,7 @@ CAPACITY = 150  # trials that enter the field at a fit
 _LAG = 40  # trials that may join before the choice of these is made anew
 _GROWTH = 1.2
 _ITERATIONS = 6
+_CAUTION = 0.7
 _KNEE = 5.0
 _HUGE = 1e300  # differences of larger losses overflow
 NUGGET_THAT_COUNTS = 1e-4  # below it the observed values are the field's
@@ -66,11 +67,11 @@ class Surrogate:
             x, z = self.features[self.rows], self.response()[self.rows]
             if np.ptp(z) > 0:
                 self._field = self._field.refit(x, z, _ITERATIONS)
-            self.kriging = Kriging(self._field, x)
+            self.kriging = Kriging(self._cautious(), x)
         elif self.kriging is not None:
             if self.n > CAPACITY and self.n - self._n_chosen >= _LAG:
                 self._choose()
-                self.kriging = Kriging(self._field, self.features[self.rows])
+                self.kriging = Kriging(self._cautious(), self.features[self.rows])
             else:
                 self.rows = np.append(self.rows, self.n - 1)
                 self.kriging.append(features)
@@ -118,6 +119,15 @@ class Surrogate:
         """The response to improve on: the lowest fitted one if there is noise, else the lowest."""
         noisy = kriging.nugget > NUGGET_THAT_COUNTS
         return float(np.min(kriging.fitted if noisy else z))
+
+    def _cautious(self) -> RandomField:
+        """The fitted field with shorter scales.
+
+        The most probable scales make predictions too sure of themselves, as they leave out that
+        they are estimates; an expected improvement with such scales may stop exploring for good
+        (Bull, JMLR 12, 2011).
+        """
+        return RandomField(self._field.nu, _CAUTION * self._field.scales, self._field.nugget)
 
     def _choose(self) -> None:
         """Take all trials, or if they are too many those near the best, the best, and a spread."""
