@@ -313,6 +313,8 @@ class FractalSearchCV(BaseSearchCV):
     def _table(self, trials: TrialLog) -> tuple[list[Fold], dict[str, Any]]:
         """The results of all trials in the order of asking, and ``cv_results_`` made of them."""
         told = [trial for trial in trials if trial.status != "running"]
+        if not told:
+            raise ValueError(f"no candidate was evaluated in max_time={self.max_time!r} seconds")
         results = [_as_floats(fold) for trial in told for fold in trial.details["folds"]]
         _warn_or_raise_about_fit_failures(results, self.error_score)
         if callable(self.scoring):

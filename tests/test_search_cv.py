@@ -1,0 +1,527 @@
+"""FractalSearchCV behaves as scikit-learn's own searches do, and better where they fail."""
+
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from joblib import parallel_config
+from numpy.testing import assert_array_equal
+from scipy import sparse
+from scipy.stats import loguniform, randint, uniform
+from sklearn import config_context
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, make_scorer
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    ParameterGrid,
+    ShuffleSplit,
+    cross_val_score,
+)
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fractal_tuner import (
+    Categorical,
+    FactorialZoom,
+    FractalSearchCV,
+    Integer,
+    Real,
+    SearchSpace,
+    ZoomSearch,
+)
+
+X, Y = load_iris(return_X_y=True)
+X, Y = X[::2], Y[::2]
+
+
+class Bowl(ClassifierMixin, BaseEstimator):
+    """Scores best at x = 0.3, y = 0.6, and a little differently on each fold; may fail."""
+
+    def __init__(self, x=0.0, y=0.0, kind="round", fail=False, nan=False, log=None):
+        self.x = x
+        self.y = y
+        self.kind = kind
+        self.fail = fail
+        self.nan = nan
+        self.log = log
+
+    def fit(self, X, y=None, sample_weight=None):
+        if self.log is not None:
+            with Path(self.log).open("a") as log:
+                log.write(f"{self.x!r} {self.y!r} {self.fail!r}\n")
+        self.seen_ = sample_weight
+        self.classes_ = np.unique(y)
+        if self.fail:
+            raise RuntimeError("boom")
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+    def score(self, X, y=None, sample_weight=None):
+        if self.nan:
+            return np.nan
+        return -((self.x - 0.3) ** 2) - (self.y - 0.6) ** 2 + 0.01 * float(np.mean(X[:, 0]))
+
+
+PLANE = {"x": Real(0, 1), "y": Real(0, 1)}
+
+
+def bowl(space=None, **options):
+    options = {"n_iter": 6, "cv": 3, "random_state": 0} | options
+    return FractalSearchCV(options.pop("estimator", Bowl()), space or PLANE, **options)
+
+
+def same_results(one, two):
+    """Whether two cv_results_ agree in all but the times."""
+    assert list(one) == list(two)
+    for name in one:
+        if "_time" not in name:
+            assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def fits(log):
+    return Path(log).read_text().splitlines() if Path(log).exists() else []
+
+
+# As scikit-learn's own searches
+
+
+@parametrize_with_checks(
+    [
+        FractalSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2, error_score="raise"),
+        FractalSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2, error_score="raise"),
+    ],
+    # scikit-learn lists this one for its own searches, with this reason; and check_requires_y_none,
+    # which passes here.
+    expected_failed_checks=lambda estimator: (
+        {"check_supervised_y_2d": "DataConversionWarning not caught"}
+        if isinstance(estimator.estimator, Ridge)
+        else {}
+    ),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learn_s_estimator_checks_pass(estimator, check):
+    check(estimator)
+
+
+def test_it_replaces_grid_search_by_its_name():
+    grid = {"C": [0.1, 1, 10], "kernel": ["linear", "rbf"]}
+    ours = FractalSearchCV(SVC(), grid, random_state=0).fit(X, Y)
+    theirs = GridSearchCV(SVC(), grid).fit(X, Y)
+    assert ours.best_score_ == theirs.best_score_
+    assert set(theirs.cv_results_) | {"level"} == set(ours.cv_results_)
+    scores = {str(p): s for p, s in zip(*map(theirs.cv_results_.get, COLUMNS), strict=True)}
+    for params, score in zip(*map(ours.cv_results_.get, COLUMNS), strict=True):
+        assert scores[str(params)] == score
+    assert ours.predict(X).shape == Y.shape
+    assert ours.score(X, Y) == ours.best_estimator_.score(X, Y)
+
+
+COLUMNS = ("params", "mean_test_score")
+
+
+def test_it_replaces_randomized_search_by_its_name():
+    space = {"C": loguniform(1e-2, 1e2), "gamma": uniform(0.1, 1), "degree": randint(2, 5)}
+    search = FractalSearchCV(SVC(), space, n_iter=7, random_state=0, cv=3).fit(X, Y)
+    results = search.cv_results_
+    assert len(results["params"]) == 7
+    assert results["param_degree"].dtype.kind == "i"
+    assert all(isinstance(params["degree"], int) for params in results["params"])
+    assert results["level"].dtype.kind == "i"
+    assert search.stop_reason_ == "budget"
+    assert isinstance(search.search_, ZoomSearch)
+    assert [t.params for t in search.trials_] == results["params"]
+    assert search.best_score_ == max(t.score for t in search.trials_)
+
+
+def test_one_factorial_level_is_a_grid_search():
+    grid = {"C": [0.1, 1, 10], "gamma": [0.01, 0.1, 1], "kernel": ["linear", "rbf"]}
+    search = FractalSearchCV(SVC(), grid, strategy="factorial", levels=1, n_iter=None, cv=3)
+    search.fit(X, Y)
+    theirs = GridSearchCV(SVC(), grid, cv=3).fit(X, Y)
+    same_results(
+        {k: v for k, v in search.cv_results_.items() if k in theirs.cv_results_},
+        {k: theirs.cv_results_[k] for k in search.cv_results_ if k != "level"},
+    )
+    assert search.best_params_ == theirs.best_params_
+    assert search.stop_reason_ == "grid complete"
+    assert isinstance(search.search_, FactorialZoom)
+
+
+def test_factorial_levels_zoom_in():
+    search = bowl(strategy="factorial", points_per_dim=4, levels=3, n_iter=60).fit(X, Y)
+    assert set(search.cv_results_["level"]) == {0, 1, 2}
+    assert abs(search.best_params_["x"] - 0.3) < 0.1
+
+
+def test_a_finite_space_is_covered_exactly_once_without_a_warning():
+    space = {"x": [0.0, 0.1, 0.2], "kind": ["round", None, ("a", 1), True]}
+    search = bowl(space, n_iter=50).fit(X, Y)
+    seen = [(params["x"], params["kind"]) for params in search.cv_results_["params"]]
+    assert len(seen) == 12
+    assert set(seen) == {(p["x"], p["kind"]) for p in ParameterGrid(space)}
+    assert search.stop_reason_ == "space exhausted"
+
+
+def test_the_same_seed_gives_the_same_search():
+    one, two = bowl(random_state=3).fit(X, Y), bowl(random_state=3).fit(X, Y)
+    same_results(one.cv_results_, two.cv_results_)
+    instances = [bowl(random_state=np.random.RandomState(3)).fit(X, Y) for _ in range(2)]
+    same_results(*(search.cv_results_ for search in instances))
+    other = bowl(random_state=4).fit(X, Y)
+    assert other.cv_results_["params"] != one.cv_results_["params"]
+    state = np.random.RandomState(3)
+    again = [bowl(random_state=state).fit(X, Y).cv_results_["params"] for _ in range(2)]
+    assert again[0] != again[1]
+
+
+def test_splits_are_drawn_once_for_the_whole_search():
+    search = bowl({"x": [0.1, 0.1]}, cv=ShuffleSplit(3), n_iter=2).fit(X, Y)
+    splits = [search.cv_results_[f"split{i}_test_score"] for i in range(3)]
+    assert all(first == second for first, second in splits)
+    once = (pair for pair in KFold(3).split(X))
+    assert bowl(cv=once).fit(X, Y).n_splits_ == 3
+
+
+def test_pipelines_and_estimators_as_values_are_searched():
+    choices = [Ridge(), SVC(), KNeighborsClassifier()]
+    pipe = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
+    space = [
+        {"clf": choices[1:2], "clf__C": Real(0.1, 10, log=True)},
+        {"clf": choices[2:], "clf__n_neighbors": Integer(1, 9), "scale": [None, MinMaxScaler()]},
+    ]
+    search = FractalSearchCV(pipe, space, n_iter=8, random_state=0, cv=3).fit(X, Y)
+    assert {type(params["clf"]) for params in search.cv_results_["params"]} == {
+        SVC,
+        KNeighborsClassifier,
+    }
+    assert not any(hasattr(choice, "classes_") for choice in choices)
+    assert search.best_estimator_[-1] is not search.best_params_["clf"]
+    with pytest.raises(ValueError, match="Invalid parameter 'clf__gama' for estimator Pipeline"):
+        FractalSearchCV(pipe, {"clf": choices, "clf__gama": [1, 2]}).fit(X, Y)
+
+
+def test_values_go_through_unchanged():
+    array, nested = np.array([1.0, 2.0]), {"a": [1]}
+    space = {"kind": [array, nested, None, True, (1, 2)], "x": range(2), "y": np.array([0.5, 1.0])}
+    search = bowl(space, n_iter=20).fit(X, Y)
+    kinds = [params["kind"] for params in search.cv_results_["params"]]
+    for value in (array, nested, None, True):
+        assert any(kind is value for kind in kinds)
+    assert search.cv_results_["param_kind"].dtype == object
+    assert search.cv_results_["param_x"].dtype.kind == "i"
+    assert search.best_params_["y"] == 0.5
+
+
+def test_conditions_and_unions_leave_out_what_is_inactive():
+    space = SearchSpace(
+        {"kernel": Categorical(["rbf", "poly"]), "degree": Integer(2, 4)},
+        conditions={"degree": ("kernel", ("poly",))},
+    )
+    search = FractalSearchCV(SVC(), space, cv=3, random_state=0).fit(X, Y)
+    assert search.stop_reason_ == "space exhausted"
+    assert len(search.cv_results_["params"]) == 4
+    degree = search.cv_results_["param_degree"]
+    assert_array_equal(degree.mask, search.cv_results_["param_kernel"] == "rbf")
+    union = [{"kernel": ["linear"]}, {"kernel": ["rbf"], "gamma": [0.1, 1]}, {}]
+    search = FractalSearchCV(SVC(), union, cv=3, random_state=0).fit(X, Y)
+    params = search.cv_results_["params"]
+    assert sorted(map(len, params)) == [0, 1, 2, 2]
+
+
+def test_several_metrics_are_steered_by_the_one_that_refits():
+    scoring = {"acc": "accuracy", "bal": make_scorer(balanced_accuracy_score)}
+    space = {"max_depth": [1, 2, 3], "min_samples_leaf": [1, 5]}
+    tree = DecisionTreeClassifier(random_state=0)
+    search = FractalSearchCV(tree, space, scoring=scoring, refit="bal", cv=3).fit(X, Y)
+    assert search.multimetric_
+    assert search.best_score_ == search.cv_results_["mean_test_bal"].max()
+    assert [t.score for t in search.trials_] == list(search.cv_results_["mean_test_bal"])
+    assert search.score(X, Y) == balanced_accuracy_score(Y, search.predict(X))
+    search = FractalSearchCV(tree, space, scoring=scoring, refit=False, cv=3).fit(X, Y)
+    assert [t.score for t in search.trials_] == list(search.cv_results_["mean_test_acc"])
+    assert not hasattr(search, "best_params_")
+    with pytest.raises(ValueError, match="refit must be set to a scorer key"):
+        FractalSearchCV(tree, space, scoring=scoring, cv=3).fit(X, Y)
+
+
+def two_scores(estimator, X, y):
+    return {"acc": accuracy_score(y, estimator.predict(X)), "one": 1.0}
+
+
+def test_a_callable_may_return_several_metrics(tmp_path):
+    log = tmp_path / "fits"
+    space = {"x": [0.1, 0.2], "fail": [True, False]}
+    search = bowl(space, scoring=two_scores, refit="acc", error_score=-1)
+    with pytest.warns(FitFailedWarning, match="6 fits failed out of a total of 12"):
+        search.fit(X, Y)
+    assert search.multimetric_
+    assert not search.best_params_["fail"]
+    assert sorted(search.cv_results_["mean_test_one"]) == [-1, -1, 1, 1]
+    with pytest.raises(ValueError, match="refit must be set to a scorer key"):
+        bowl(estimator=Bowl(log=str(log)), scoring=two_scores, refit="no").fit(X, Y)
+    assert len(fits(log)) == 3  # known after one candidate, so it ends there
+
+
+def test_refit_may_be_a_function_or_off():
+    search = bowl(refit=lambda results: int(results["rank_test_score"].argmax())).fit(X, Y)
+    assert search.best_index_ == search.cv_results_["mean_test_score"].argmin()
+    assert not hasattr(search, "best_score_")
+    search = bowl(refit=False).fit(X, Y)
+    assert not hasattr(search, "best_estimator_")
+    assert search.best_params_ == search.cv_results_["params"][search.best_index_]
+
+
+def test_train_scores_are_kept_on_request():
+    results = bowl(return_train_score=True).fit(X, Y).cv_results_
+    assert {"mean_train_score", "split2_train_score", "std_train_score"} <= set(results)
+
+
+def test_frames_sparse_matrices_and_lists_are_taken():
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    tree = {"max_depth": [1, 2]}
+    search = FractalSearchCV(DecisionTreeClassifier(), tree, cv=2).fit(frame, pd.Series(Y))
+    assert list(search.feature_names_in_) == list("abcd")
+    assert search.n_features_in_ == 4
+    search = FractalSearchCV(DecisionTreeClassifier(), tree, cv=2).fit(sparse.coo_array(X), Y)
+    assert search.predict(X).shape == Y.shape
+    FractalSearchCV(DecisionTreeClassifier(), tree, cv=2).fit(X.tolist(), Y.tolist())
+
+
+def test_precomputed_kernels_are_split_on_both_sides():
+    search = FractalSearchCV(SVC(kernel="precomputed"), {"C": [0.1, 1.0]}, cv=3).fit(X @ X.T, Y)
+    assert search.best_score_ > 0.9
+
+
+def test_it_nests():
+    search = FractalSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2, 3]}, cv=2)
+    assert cross_val_score(search, X, Y, cv=3).mean() > 0.6
+    outer = FractalSearchCV(search, {"n_iter": [1, 2]}, cv=2, random_state=0).fit(X, Y)
+    assert outer.best_estimator_.n_iter == outer.best_params_["n_iter"]
+
+
+def test_groups_and_weights_reach_what_asks_for_them():
+    groups = np.arange(len(X)) % 3
+    search = bowl(cv=GroupKFold(3)).fit(X, Y, groups=groups, sample_weight=np.ones(len(X)))
+    assert_array_equal(search.best_estimator_.seen_, np.ones(len(X)))
+    with config_context(enable_metadata_routing=True):
+        estimator = Bowl().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        search = bowl(estimator=estimator, cv=GroupKFold(3))
+        search.fit(X, Y, groups=groups, sample_weight=np.ones(len(X)))
+        assert len(search.best_estimator_.seen_) == len(X)
+
+
+@pytest.mark.parametrize("strategy", ["zoom", "factorial"])
+def test_a_fitted_search_can_be_cloned_and_pickled(strategy, tmp_path):
+    options = {"strategy": strategy, "points_per_dim": 2, "levels": 2, "n_iter": 8}
+    search = bowl(journal=tmp_path / "j", **options).fit(X, Y)
+    copy = pickle.loads(pickle.dumps(search))
+    assert copy.best_params_ == search.best_params_
+    same_results(copy.cv_results_, search.cv_results_)
+    assert [t.score for t in copy.trials_] == [t.score for t in search.trials_]
+    fresh = clone(search)
+    assert not hasattr(fresh, "search_")
+    assert fresh.get_params()["journal"] == search.journal
+
+
+def test_fitting_again_begins_anew():
+    search = bowl().fit(X, Y)
+    first = search.trials_
+    search.set_params(n_iter=4).fit(X, Y)
+    assert (len(first), len(search.trials_)) == (6, 4)
+
+
+# Budgets
+
+
+def test_target_and_time_end_the_search():
+    search = bowl(target_score=-10, n_iter=None).fit(X, Y)
+    assert (search.stop_reason_, len(search.trials_)) == ("target", 1)
+    search = bowl(max_time=0.3, n_iter=None).fit(X, Y)
+    assert (search.stop_reason_, len(search.trials_) > 3) == ("time", True)
+    with pytest.raises(ValueError, match="no candidate was evaluated in max_time=1e-09"):
+        bowl(max_time=1e-9).fit(X, Y)
+
+
+# Parallel
+
+
+def test_the_result_does_not_depend_on_n_jobs_up_to_the_folds():
+    alone = bowl(n_iter=12).fit(X, Y)
+    with parallel_config(backend="threading"):
+        same_results(bowl(n_iter=12, n_jobs=3).fit(X, Y).cv_results_, alone.cv_results_)
+        pinned = bowl(n_iter=12, n_jobs=4, batch_size=1).fit(X, Y)
+        same_results(pinned.cv_results_, alone.cv_results_)
+        by_two = bowl(n_iter=12, n_jobs=4).fit(X, Y)
+    same_results(by_two.cv_results_, bowl(n_iter=12, batch_size=2).fit(X, Y).cv_results_)
+
+
+@pytest.mark.slow
+def test_the_result_is_the_same_in_processes(tmp_path):
+    alone = bowl().fit(X, Y)
+    search = bowl(n_jobs=2, journal=tmp_path / "j").fit(X, Y)
+    same_results(search.cv_results_, alone.cv_results_)
+
+
+# Failures
+
+
+def test_a_failing_candidate_is_recorded_and_does_not_end_the_search():
+    search = bowl({"x": [0.1, 0.2, 0.3], "fail": [True, False]})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(X, Y)
+    assert [warning.category for warning in caught] == [FitFailedWarning, UserWarning]
+    assert "9 fits failed out of a total of 18" in str(caught[0].message)
+    assert "non-finite" in str(caught[1].message)
+    failed = [params["fail"] for params in search.cv_results_["params"]]
+    assert sum(failed) == 3
+    assert_array_equal(np.isnan(search.cv_results_["mean_test_score"]), failed)
+    assert set(search.cv_results_["rank_test_score"][failed]) == {4}
+    assert {t.error for t in search.trials_ if t.status == "failed"} == {"RuntimeError: boom"}
+    assert search.best_params_ == {"x": 0.3, "fail": False}
+
+
+def test_a_number_for_error_score_counts_as_in_scikit_learn():
+    search = bowl({"x": [0.1, 0.2], "fail": [True, False]}, error_score=-5)
+    with pytest.warns(FitFailedWarning):
+        search.fit(X, Y)
+    failed = [params["fail"] for params in search.cv_results_["params"]]
+    assert set(search.cv_results_["mean_test_score"][failed]) == {-5}
+    assert [t.status == "failed" for t in search.trials_] == failed
+
+
+def test_scores_that_are_not_finite_are_failed_trials():
+    search = bowl({"x": [0.1, 0.2], "nan": [True, False]})
+    with pytest.warns(UserWarning, match="non-finite"):
+        search.fit(X, Y)
+    assert not search.best_params_["nan"]
+    assert [t.status for t in search.trials_].count("failed") == 2
+
+
+def test_when_all_fits_failed_the_error_says_why():
+    search = bowl({"x": Real(0, 1)}, estimator=Bowl(fail=True))
+    with pytest.raises(ValueError, match=r"(?s)All the 18 fits failed.*RuntimeError: boom"):
+        search.fit(X, Y)
+    assert len(search.trials_) == 6
+
+
+def test_error_score_raise_raises_at_once(tmp_path):
+    log = str(tmp_path / "fits")
+    search = bowl(estimator=Bowl(fail=True, log=log), error_score="raise")
+    with pytest.raises(RuntimeError, match="boom"):
+        search.fit(X, Y)
+    assert len(fits(log)) == 1
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "message"),
+    [
+        ({}, {}, "empty"),
+        ([], {}, "empty"),
+        ({"x": []}, {}, "'x'.*at least one"),
+        ({"x": "abc"}, {}, "'x'.*'abc'"),
+        ({"x": 3}, {}, "'x'.*3"),
+        ([("x", [1]), ("x", [2])], {}, "list of search spaces needs dicts"),
+        ({"zz": [1, 2]}, {}, "'zz' for estimator Bowl.*'fail', 'kind', 'log', 'nan', 'x', 'y'"),
+        ({"x__y": [1, 2]}, {}, "Invalid parameter 'x__y'"),
+        (PLANE, {"n_iter": 0}, "'n_iter'.*range.*Got 0"),
+        (PLANE, {"n_iter": 2.5}, "'n_iter'.*Got 2.5"),
+        (PLANE, {"strategy": "grid"}, "'strategy'.*Got 'grid'"),
+        (PLANE, {"batch_size": 0}, "'batch_size'"),
+        (PLANE, {"max_time": 0}, "'max_time'"),
+        (PLANE, {"levels": 0, "strategy": "factorial"}, "'levels'"),
+        (PLANE, {"random_state": "a"}, "'random_state'"),
+        (PLANE, {"random_state": -1}, "random_state|seed"),
+        (PLANE, {"n_iter": None}, "n_iter=None needs"),
+        (PLANE, {"scoring": "nope"}, "'scoring'"),
+        (PLANE, {"strategy": "factorial", "points_per_dim": 32_000}, "n_iter=6"),
+        (3, {}, "'param_distributions'"),
+    ],
+)
+def test_bad_input_is_refused_before_any_fit(space, options, message, tmp_path):
+    log = str(tmp_path / "fits")
+    search = FractalSearchCV(Bowl(log=log), space, **({"n_iter": 6, "cv": 3} | options))
+    with pytest.raises((ValueError, TypeError), match=message):
+        search.fit(X, Y)
+    assert fits(log) == []
+    assert not hasattr(search, "search_")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Real(1, 1), "low < high.*low=1"),
+        (lambda: Real(0, 1, log=True), "log=True needs .*low=0"),
+        (lambda: SearchSpace([("x", [1, 2]), ("x", [3, 4])]), "duplicate.*'x'"),
+    ],
+)
+def test_bad_dimensions_are_refused_when_they_are_made(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+class Loose(Bowl):
+    """Takes parameters that get_params does not list, as some gradient boosting libraries do."""
+
+    def set_params(self, **params):
+        self.extra_ = params.pop("alias", None)
+        return super().set_params(**params)
+
+
+def test_an_estimator_may_take_more_than_it_lists():
+    assert bowl({"alias": [1, 2]}, estimator=Loose()).fit(X, Y).best_params_["alias"] in (1, 2)
+
+
+# Callbacks
+
+
+@pytest.mark.filterwarnings("ignore:The estimator Bowl does not support callbacks")
+def test_progress_is_one_bar_for_the_search(capsys):
+    callback = pytest.importorskip("sklearn.callback")  # since 1.9
+    bowl().set_callbacks(callback.ProgressBar()).fit(X, Y)
+    shown = capsys.readouterr().out
+    assert shown.count("FractalSearchCV - search") >= 1
+    assert "batch" not in shown
+    assert "100%" in shown
+
+
+@pytest.mark.slow
+def test_progress_is_shown_for_processes_too(capsys):
+    callback = pytest.importorskip("sklearn.callback")
+    space = {"x": [0.1, 0.2, 0.3], "fail": [True, False]}
+    search = bowl(space, n_jobs=2).set_callbacks(callback.ProgressBar())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search.fit(X, Y)
+    assert len(search.trials_) == 6
+    assert "100%" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_forty_trials_find_what_a_grid_of_four_hundred_finds():
+    data, target = (part[::3] for part in load_digits(return_X_y=True))
+    grid = {"C": np.logspace(-2, 4, 20), "gamma": np.logspace(-7, 0, 20)}
+    best = GridSearchCV(SVC(), grid, cv=3).fit(data, target)
+    deviation = best.cv_results_["std_test_score"][best.best_index_]
+    space = {"C": loguniform(1e-2, 1e4), "gamma": loguniform(1e-7, 1)}
+    for seed in range(3):
+        search = FractalSearchCV(SVC(), space, n_iter=40, cv=3, random_state=seed)
+        search.fit(data, target)
+        assert search.best_score_ >= best.best_score_ - deviation / np.sqrt(3)
