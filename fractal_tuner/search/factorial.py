@@ -28,8 +28,8 @@ class FactorialZoom(Search):
         A sequence is a union of spaces.
     points_per_dim : int, default=5
         Grid points per numeric dimension, ends included; a dimension with fewer values left in the
-        window contributes each of them. Zooming needs at least 3: with 2 the neighbours of the best
-        are the sides of the window.
+        window contributes each of them. With fewer than 4 the neighbours of the best may be the
+        sides of its window; the next grid is then the same, and the search ends.
     levels : int, default=3
         Grids, at least 1.
     max_trials : int, optional
@@ -175,7 +175,7 @@ class _Axis:
             self._high = dimension.code_at(dimension.n_values - 1)
         self._lay()
 
-    def _lay(self) -> None:
+    def _lay(self, center: Fraction | int | None = None) -> None:
         dimension, n = self._dimension, self._n_points
         shares = [Fraction(i, n - 1) for i in range(n)] if n > 1 else [Fraction(1, 2)]
         self._here: dict[Code, Fraction | int]
@@ -185,7 +185,8 @@ class _Axis:
         elif dimension.is_categorical or self._high - self._low < n:
             self._here = {code: code for code in range(int(self._low), int(self._high) + 1)}
         else:
-            self._here = {code: code for code in sorted({self._thinned(s) for s in shares})}
+            codes = sorted({self._thinned(share) for share in shares})
+            self._here = {code: code for code in _with(codes, center)}
         self._position |= self._here
 
     def _thinned(self, share: Fraction) -> int:
@@ -226,4 +227,17 @@ class _Axis:
             max((p for p in here if p < middle), default=self._low),
             min((p for p in here if p > middle), default=self._high),
         )
-        self._lay()
+        self._lay(middle)
+
+
+def _with(codes: list[int], center: Fraction | int | None) -> list[int]:
+    """``codes``, increasing, with ``center`` in place of one that only rounding sets apart from it.
+
+    As neighbours they would close the next window on one side.
+    """
+    for i in range(1, len(codes) - 1):
+        if isinstance(center, int) and codes[i - 1] < center < codes[i + 1]:
+            gap = codes[i] - codes[i - 1] if center < codes[i] else codes[i + 1] - codes[i]
+            if 4 * abs(codes[i] - center) <= gap:
+                return [*codes[:i], center, *codes[i + 1 :]]
+    return codes
