@@ -340,12 +340,12 @@ class Categorical(Dimension):
     Parameters
     ----------
     choices : sequence
-        At least one choice.
+        At least one choice, at most 65536.
 
     Raises
     ------
     TypeError, ValueError
-        If ``choices`` is a string or no sequence, or is empty.
+        If ``choices`` is a string or no sequence, is empty or too long.
 
     Examples
     --------
@@ -361,6 +361,8 @@ class Categorical(Dimension):
         given = tuple(_sequence("Categorical choices", choices))
         if not given:
             raise ValueError("Categorical needs at least one choice, got an empty sequence")
+        if len(given) > MAX_TABLE:
+            raise ValueError(f"Categorical takes at most {MAX_TABLE} choices, got {len(given)}")
         object.__setattr__(self, "choices", given)
 
     def __eq__(self, other: object) -> bool:

@@ -423,6 +423,7 @@ def test_what_is_no_dimension_is_refused_by_name(written, error, message):
         (lambda: Ordinal([0, 1], log=True), ValueError, "Ordinal with log=True needs positive"),
         (lambda: Ordinal("12"), TypeError, "Ordinal values must be a list"),
         (lambda: Categorical([]), ValueError, "at least one choice"),
+        (lambda: Categorical(range(10**5)), ValueError, "at most 65536 choices, got 100000"),
         (lambda: Categorical("rbf"), TypeError, "Categorical choices must be a list.* got 'rbf'"),
         (lambda: Quantile(st.uniform(0, 0.0)), ValueError, "finite increasing quantiles"),
     ],
