@@ -272,15 +272,14 @@ class FractalSearchCV(BaseSearchCV):
     def _fingerprint(self, space: SearchSpace, folds: _FrozenFolds) -> dict[str, Any]:
         """What the scores depend on, apart from the space and the options of the search."""
         searched = tuple(f"{name}__" for name in space.names)
-        fixed = {
-            name: _described(value)
+        params = {
+            name: "searched" if f"{name}__".startswith(searched) else _described(value)
             for name, value in self.estimator.get_params(deep=True).items()
-            if not f"{name}__".startswith(searched)
         }
         return {
             **folds.data,
             "folds": joblib.hash([[np.asarray(part) for part in pair] for pair in folds.splits]),
-            "estimator": _described(self.estimator) | fixed,
+            "estimator": _described(self.estimator) | params,
             "scoring": _described(self.scoring),
             "steering metric": self.refit if isinstance(self.refit, str) else None,
             "error_score": _described(self.error_score),
