@@ -33,6 +33,7 @@ from fractal_tuner.space import (
     Integer,
     Ordinal,
     Params,
+    Quantile,
     Real,
     SearchSpace,
 )
@@ -370,7 +371,8 @@ def space_from_hyperparameters(hyperparameters: Any) -> SearchSpace:
     """The search space of Keras Tuner's ``HyperParameters``, conditional scopes included.
 
     Where one name stands under several conditions, the later ones carry theirs in their name.
-    Entries that depend on a continuous parent are left out; they keep their defaults.
+    Entries that depend on a continuous parent are left out; they keep their defaults. An Int with
+    sampling "reverse_log" is searched on a linear scale.
 
     Parameters
     ----------
@@ -585,37 +587,42 @@ def _dimension(hp: Any) -> Dimension:
     """The search dimension of a hyperparameter."""
     if not isinstance(hp, Float | Int):
         values = list(dict.fromkeys(hp.values))
-        is_scale = getattr(hp, "ordered", False) and len(values) > 1
-        return (
-            Ordinal(values) if is_scale and all(map(math.isfinite, values)) else Categorical(values)
-        )
+        is_scale = getattr(hp, "ordered", False) and all(map(math.isfinite, values))
+        return Ordinal(values) if is_scale and len(values) > 1 else Categorical(values)
     low, high, step = hp.min_value, hp.max_value, hp.step
-    if step is not None and (hp.sampling != "linear" or isinstance(hp, Float) or step != 1):
-        ratio = (high - low) / step if hp.sampling == "linear" else math.log(high / low, step)
-        n_values = int(ratio + 1e-8) + 1  # so that ``high`` is a value in spite of rounding
-        return (
-            _Steps(low, step, n_values, hp.sampling, high) if n_values > 1 else Categorical([low])
-        )
+    is_log = hp.sampling == "log"
     if low == high:
         return Categorical([low])
-    kind = Integer if isinstance(hp, Int) else Real
-    scale = kind(low, high, log=hp.sampling != "linear")
-    return _ReverseLog(scale) if hp.sampling == "reverse_log" else scale
+    if step is None and hp.sampling == "reverse_log" and isinstance(hp, Float):
+        return Quantile(_ReverseLog(low, high))
+    if step is None or (isinstance(hp, Int) and step == 1):
+        return Integer(low, high, is_log) if isinstance(hp, Int) else Real(low, high, is_log)
+    if hp.sampling == "linear":
+        steps = _Steps(low, step, int((high - low) / step + 1e-8) + 1)  # the end is a value
+        return steps if steps.n > 1 else Categorical([low])
+    powers = [low * step**i for i in range(int(math.log(high / low, step) + 1e-8) + 1)]
+    values = powers if is_log else [low + high - power for power in powers]
+    return Ordinal(values, is_log) if len(values) > 1 else Categorical(values)
+
+
+@dataclass(frozen=True)
+class _ReverseLog:
+    """Keras Tuner's sampling "reverse_log", a logarithmic scale in a mirror, as a distribution."""
+
+    low: float
+    high: float
+
+    def ppf(self, q: float) -> float:
+        return float(self.low + self.high - self.low * (self.high / self.low) ** (1 - q))
 
 
 @dataclass(frozen=True)
 class _Steps(Dimension):
-    """Numbers a step apart, even on their scale; codes are positions, the lowest value first."""
+    """Numbers a step apart, perhaps too many to be listed; codes are their positions."""
 
     low: float
     step: float
     n: int
-    sampling: str
-    high: float  # reverse_log measures from here
-
-    @property
-    def is_log(self) -> bool:
-        return self.sampling == "log"
 
     @property
     def n_values(self) -> int:
@@ -628,24 +635,12 @@ class _Steps(Dimension):
         return code / (self.n - 1)
 
     def value(self, code: Code) -> float:
-        if self.sampling == "linear":
-            return min(self.low + int(code) * self.step, self.high)
-        if self.sampling == "log":
-            return min(self.low * self.step ** int(code), self.high)
-        return max(
-            self.high + self.low - self.low * self.step ** (self.n - 1 - int(code)), self.low
-        )
+        return self.low + int(code) * self.step
 
     def code_of(self, value: Any) -> int:
-        if self.sampling == "linear":
-            position = (value - self.low) / self.step
-        elif self.sampling == "log":
-            position = math.log(max(value, self.low) / self.low, self.step)
-        else:
-            rest = max(self.high + self.low - value, self.low) / self.low
-            position = self.n - 1 - math.log(rest, self.step)
+        position = (value - self.low) / self.step
         code = self.code(position / (self.n - 1))
-        if not math.isclose(self.value(code), value, rel_tol=1e-6, abs_tol=1e-6 * abs(self.step)):
+        if abs(position - code) > 1e-6:
             raise ValueError(f"{value!r} is not one of the steps of {self}")
         return code
 
@@ -653,47 +648,7 @@ class _Steps(Dimension):
         return np.asarray(np.rint(u * (self.n - 1)) / (self.n - 1))
 
     def describe(self) -> dict[str, Any]:
-        ends = {"low": self.value(0), "high": self.value(self.n - 1)}
-        return {"type": "Steps", **ends, "step": self.step, "sampling": self.sampling}
-
-
-@dataclass(frozen=True)
-class _ReverseLog(Dimension):
-    """Keras Tuner's sampling "reverse_log": a logarithmic scale seen in a mirror."""
-
-    mirrored: Real | Integer
-
-    @property
-    def n_values(self) -> int | None:
-        return self.mirrored.n_values
-
-    def code(self, u: float) -> Code:
-        return self._mirror(self.mirrored.code(1 - u))
-
-    def unit(self, code: Code) -> float:
-        return 1 - self.mirrored.unit(self._mirror(code))
-
-    def value(self, code: Code) -> float:
-        return self.mirrored.value(code)
-
-    def code_of(self, value: Any) -> Code:
-        return self.mirrored.code_of(value)
-
-    def code_at(self, index: int) -> int:
-        return self.mirrored.code_at(index)
-
-    def index_of(self, code: Code) -> int:
-        return self.mirrored.index_of(code)
-
-    def snap(self, u: np.ndarray) -> np.ndarray:
-        return 1 - self.mirrored.snap(1 - u)
-
-    def describe(self) -> dict[str, Any]:
-        return {"type": "ReverseLog", "low": self.mirrored.low, "high": self.mirrored.high}
-
-    def _mirror(self, code: Code) -> Code:
-        low, high = self.mirrored.low, self.mirrored.high
-        return min(max(low + high - code, low), high)
+        return {"type": "Steps", "low": self.low, "step": self.step, "n": self.n}
 
 
 @contextmanager
