@@ -659,6 +659,22 @@ def test_a_proposal_that_cannot_be_written_is_not_lost(make, path, monkeypatch):
 
 
 @both
+def test_a_trial_whose_ask_was_interrupted_is_handed_out_by_the_next_one(make, monkeypatch):
+    def interrupted(*args):
+        real(*args)
+        raise KeyboardInterrupt
+
+    search, real = make(space=FINITE, max_trials=99), fractal_tuner.TrialLog.add
+    with monkeypatch.context() as patched:
+        patched.setattr(fractal_tuner.TrialLog, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search.ask(3)
+    handed = search.ask(3) + search.ask(4)
+    assert [trial.id for trial in handed] == [0, 1, 2, 3, 4]
+    assert len({trial.key for trial in handed}) == 5
+
+
+@both
 def test_a_search_survives_pickle_and_deepcopy_and_goes_on_alike(make):
     search = make(max_trials=40)
     search.run(lambda **p: bowl(**p), n_trials=9)

@@ -578,6 +578,7 @@ def test_an_interrupt_anywhere_in_a_record_leaves_a_journal_that_can_be_continue
     assert outcomes[log[2].key] == 0.5
     assert outcomes[trial.key] == 0.75
     assert len(outcomes) == len(again.told) == len(log.told)
+    assert [(t.id, t.key) for t in again] == [(t.id, t.key) for t in log]
 
 
 def test_a_full_disk_is_an_error_and_the_journal_can_be_continued(path):
