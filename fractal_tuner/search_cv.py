@@ -9,7 +9,7 @@ import os
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import joblib
 import numpy as np
@@ -18,7 +18,7 @@ from sklearn.exceptions import FitFailedWarning
 
 # Private, but the same from 1.6 to 1.9: the base class invites third parties in its docstring, the
 # constraints are how the host's own classes validate, and the two helpers judge failed fits. What
-# else is private stands in class _Evaluation.
+# else is private stands in class _Host.
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import (
     _insert_error_scores,
@@ -119,10 +119,10 @@ class FractalSearchCV(BaseSearchCV):
     >>> from sklearn.svm import SVC
     >>> space = {"C": loguniform(1e-2, 1e3), "kernel": ["rbf", "linear"]}
     >>> search = FractalSearchCV(SVC(), space, n_iter=8, random_state=0)
-    >>> search.fit(*load_iris(return_X_y=True)).best_params_
-    {'C': 3.16, 'kernel': 'rbf'}
-    >>> print(round(search.best_score_, 2), search.stop_reason_)
-    0.98 budget
+    >>> search.fit(*load_iris(return_X_y=True)).stop_reason_
+    'budget'
+    >>> print(len(search.cv_results_["params"]), search.best_score_ > 0.97)
+    8 True
     """
 
     _parameter_constraints = {  # noqa: RUF012 (the host's name and form)
@@ -184,62 +184,30 @@ class FractalSearchCV(BaseSearchCV):
         self.max_time = max_time
         self.target_score = target_score
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Search, then fit the best candidate to all data unless ``refit=False``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, n_samples)
-            Training data.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Target.
-        **params : dict of str -> object
-            For ``fit`` of the estimator, the scorer and the splitter, as in ``GridSearchCV``.
-
-        Returns
-        -------
-        self : FractalSearchCV
-            The fitted search.
-        """
-        self._folds = _FrozenFolds()
-        if self.journal is not None:
-            self._folds.data = {"X": _hash(X), "y": _hash(y)} | {
-                f"fit parameter {name}": _hash(value) for name, value in params.items()
-            }
-        try:
-            super().fit(X, y, **params)
-        finally:
-            self.__dict__.pop("_folds", None)
-        return self
-
-    def _check_input_parameters(self, X: Any, y: Any, split_params: Mapping[str, Any]) -> None:
-        """Split once: a splitter that shuffles would give each batch other folds."""
-        self._folds.splits = list(self._checked_cv_orig.split(X, y, **split_params))
-
     def _run_search(
         self, evaluate_candidates: Callable[..., dict[str, Any]], *, callback_ctx: Any = None
     ) -> None:
-        # Evaluation tasks carry a copy of self (since 1.9), so folds and search stay off it.
-        folds: _FrozenFolds = self.__dict__.pop("_folds")
+        # Tasks carry a copy of self (since 1.9), so that the search is put on it at the end only.
         for name in ("search_", "trials_", "stop_reason_"):
             self.__dict__.pop(name, None)
         n_jobs = joblib.effective_n_jobs(self.n_jobs)
-        size = self.batch_size or -(-n_jobs // max(1, len(folds.splits)))
-        with self._make_search(folds) as search:
-            evaluate = _Evaluation(self, evaluate_candidates, folds, search, callback_ctx)
+        host = _Host(self, evaluate_candidates)
+        size = self.batch_size or -(-n_jobs // max(1, host.n_folds))
+        with self._make_search(host) as search:
+            host.begin(search, callback_ctx)
             try:
                 while batch := search.ask(size):
                     # A batch whose asks were interrupted is made whole, as if they had not been.
                     if len(batch) < size and batch[0].id % size == 0:
                         batch += search.ask(size - len(batch))
-                    for trial, results in zip(batch, evaluate(batch), strict=True):
+                    for trial, results in zip(batch, host.evaluate(batch), strict=True):
                         self._tell(search, trial, results)
-                evaluate.end(*self._table(search.trials))
+                host.end(*self._table(search.trials, host.n_folds))
             finally:
                 self.search_, self.trials_ = search, search.trials
                 self.stop_reason_ = search.stop_reason
 
-    def _make_search(self, folds: _FrozenFolds) -> Search:
+    def _make_search(self, host: _Host) -> Search:
         """The search, after everything that can be wrong about it was looked for."""
         space = as_space(self.param_distributions)
         _check_names(space, self.estimator)
@@ -249,7 +217,7 @@ class FractalSearchCV(BaseSearchCV):
         options: dict[str, Any] = {
             "max_trials": self.n_iter,
             "journal": self.journal,
-            "fingerprint": None if self.journal is None else self._fingerprint(space, folds),
+            "fingerprint": None if self.journal is None else self._fingerprint(space, host),
             "max_time": self.max_time,
             "target_score": self.target_score,
         }
@@ -269,7 +237,7 @@ class FractalSearchCV(BaseSearchCV):
             return int(self.random_state)
         return int(rng.randint(np.iinfo(np.int32).max))
 
-    def _fingerprint(self, space: SearchSpace, folds: _FrozenFolds) -> dict[str, Any]:
+    def _fingerprint(self, space: SearchSpace, host: _Host) -> dict[str, Any]:
         """What the scores depend on, apart from the space and the options of the search."""
         searched = tuple(f"{name}__" for name in space.names)
         params = {
@@ -277,8 +245,7 @@ class FractalSearchCV(BaseSearchCV):
             for name, value in self.estimator.get_params(deep=True).items()
         }
         return {
-            **folds.data,
-            "folds": joblib.hash([[np.asarray(part) for part in pair] for pair in folds.splits]),
+            **host.data_hashes(),
             "estimator": _described(self.estimator) | params,
             "scoring": _described(self.scoring),
             "steering metric": self.refit if isinstance(self.refit, str) else None,
@@ -309,7 +276,7 @@ class FractalSearchCV(BaseSearchCV):
         metric = self.refit if isinstance(self.refit, str) else next(iter(scores[0]))
         return [score[metric] for score in scores]
 
-    def _table(self, trials: TrialLog) -> tuple[list[Fold], dict[str, Any]]:
+    def _table(self, trials: TrialLog, n_folds: int) -> tuple[list[Fold], dict[str, Any]]:
         """The results of all trials in the order of asking, and ``cv_results_`` made of them."""
         told = [trial for trial in trials if trial.status != "running"]
         if not told:
@@ -320,7 +287,7 @@ class FractalSearchCV(BaseSearchCV):
             _insert_error_scores(results, self.error_score)
         params = [trial.params for trial in told]
         more = {"level": [trial.level for trial in told]}
-        return results, super()._format_results(params, self.n_splits_, results, more)
+        return results, super()._format_results(params, n_folds, results, more)
 
     def _format_results(
         self,
@@ -330,54 +297,74 @@ class FractalSearchCV(BaseSearchCV):
         more_results: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         # The host calls this after every batch, with all results so far, and would warn each time
-        # of the same. The table is made once, at the end of the search: see _Evaluation.end.
+        # of the same. The table is made once, at the end of the search: see _Host.end.
         return {"folds": out}
 
 
 class _FrozenFolds:
-    """A splitter that gives the stored splits; with hashes of the data if there is a journal."""
+    """Splits once: a splitter that shuffles would give each batch other folds."""
 
-    def __init__(self) -> None:
-        self.splits: list[tuple[Any, Any]] = []
-        self.data: dict[str, Any] = {}
+    def __init__(self, splitter: Any) -> None:
+        self._splitter = splitter
+        self._splits: list[tuple[Any, Any]] | None = None
 
-    def split(self, X: Any = None, y: Any = None, **params: Any) -> list[tuple[Any, Any]]:
-        return self.splits
+    def split(self, X: Any, y: Any = None, **params: Any) -> list[tuple[Any, Any]]:
+        if self._splits is None:
+            self._splits = list(self._splitter.split(X, y, **params))
+        return self._splits
 
 
-class _Evaluation:
-    """Evaluates batches through the host, whatever fails, and leaves the final table with it.
+class _Host:
+    """All that relies on how ``BaseSearchCV.fit`` is written, in scikit-learn 1.6 to 1.9.
 
-    All that relies on how ``BaseSearchCV.fit`` is written, scikit-learn 1.6 to 1.9, is here.
+    Evaluates batches through ``evaluate_candidates``, whatever fails, and leaves the final table
+    behind. Of the variables of ``fit``, over which that function closes, a search without a
+    journal needs none since 1.9.
     """
 
     def __init__(
-        self,
-        owner: FractalSearchCV,
-        evaluate_candidates: Callable[..., dict[str, Any]],
-        folds: _FrozenFolds,
-        search: Search,
-        callback_ctx: Any,
+        self, owner: FractalSearchCV, evaluate_candidates: Callable[..., dict[str, Any]]
     ) -> None:
         self._owner = owner
         self._evaluate = evaluate_candidates
-        self._folds = folds
+        found = self._variables  # in 1.6 variables, later attributes
+        self.n_folds: int = found.get("n_splits") or owner.n_splits_
+        splitter = found.get("cv_orig") or owner._checked_cv_orig
+        self._folds = _FrozenFolds(splitter)
         self._results: dict[str, Any] | None = None
         self._tasks: _Tasks | None = None
-        if callback_ctx is not None:  # since 1.9
-            told = len(search.trials.told)
-            left = min(math.inf if owner.n_iter is None else owner.n_iter, search.space.size) - told
-            n_tasks = None if left == math.inf else max(0, int(left)) * len(folds.splits)
-            self._tasks = _Tasks(
-                callback_ctx.subcontext(
-                    task_name="search", max_subtasks=n_tasks, sequential_subtasks=False
-                ).call_on_fit_task_begin(estimator=owner)
-            )
 
-    def __call__(self, batch: list[Trial]) -> list[list[Fold]]:
+    @property
+    def _variables(self) -> Mapping[str, Any]:
+        return inspect.getclosurevars(self._evaluate).nonlocals
+
+    def data_hashes(self) -> dict[str, str]:
+        """Hashes of the data, what came with them, and the folds."""
+        X, y, routed = (self._variables[name] for name in ("X", "y", "routed_params"))
+        splits = self._folds.split(X, y, **routed.splitter.split)
+        return {
+            "X": _hash(X),
+            "y": _hash(y),
+            **{f"fit parameter {k}": _hash(v) for k, v in routed.estimator.fit.items()},
+            **{f"score parameter {k}": _hash(v) for k, v in routed.scorer.score.items()},
+            "folds": _hash([[np.asarray(part) for part in pair] for pair in splits]),
+        }
+
+    def begin(self, search: Search, callback_ctx: Any) -> None:
+        """Announce the search to the callbacks; there are none before 1.9."""
+        if callback_ctx is None:
+            return
+        budget = math.inf if search.max_trials is None else search.max_trials
+        left = min(budget, search.space.size) - len(search.trials.told)
+        n_tasks = None if left == math.inf else max(0, int(left)) * self.n_folds
+        context = callback_ctx.subcontext(
+            task_name="search", max_subtasks=n_tasks, sequential_subtasks=False
+        )
+        self._tasks = _Tasks(context.call_on_fit_task_begin(estimator=self._owner))
+
+    def evaluate(self, batch: list[Trial]) -> list[list[Fold]]:
         """The results of each trial, fold by fold."""
-        n_folds = len(self._folds.splits)
-        n_fits = len(batch) * n_folds
+        n_fits = len(batch) * self.n_folds
         options = {} if self._tasks is None else {"callback_ctx": self._tasks}
         params = [trial.params for trial in batch]
         try:
@@ -393,20 +380,18 @@ class _Evaluation:
             results = failed
         if self._tasks is not None:
             self._tasks.first += n_fits
-        return [results[i : i + n_folds] for i in range(0, n_fits, n_folds)]
+        return [results[i : i + self.n_folds] for i in range(0, n_fits, self.n_folds)]
 
     def end(self, results: list[Fold], table: dict[str, Any]) -> None:
         """Put the final table where the host keeps what the last batch returned.
 
         The host goes on with the very dictionary that ``evaluate_candidates`` returned last. If no
         batch succeeded in this process, because a journal had it all, the host is left with the
-        empty one it began with, and misses a result to see whether there are several metrics; both
-        are variables of its ``fit`` that ``evaluate_candidates`` closes over.
+        empty one it began with, and misses a result to see whether there are several metrics.
         """
         if self._results is None:
-            host = inspect.getclosurevars(self._evaluate).nonlocals
-            host["all_out"].extend(results)
-            self._results = host["results"]
+            self._variables["all_out"].extend(results)
+            self._results = self._variables["results"]
         self._results.clear()
         self._results.update(table)
         if self._tasks is not None:
