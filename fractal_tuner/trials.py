@@ -17,7 +17,7 @@ import time
 import warnings
 import weakref
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -244,21 +244,36 @@ class TrialLog:
         OSError
             If the journal cannot be written; the trial is then not in the log.
         """
-        trial = Trial(len(self), self.space.params(key), key, window, started=time.time())
-        place = [window.level, window.center, window.lower, window.upper]
-        record = {"type": "ask", "id": trial.id, "key": key, "window": place, "time": trial.started}
-        try:
-            self._insert(trial)
-            if self._journal:
-                self._journal.append(record, sync=False)
-        except BaseException:
-            self._forget(trial.id)
-            raise
-        return trial
+        return self.add_all([(key, window)])[0]
 
-    def _forget(self, trial_id: int) -> None:
-        del self._trials[trial_id:]
-        self._pending.pop(trial_id, None)
+    def add_all(self, proposals: Iterable[tuple[Key, Window]]) -> list[Trial]:
+        """Record proposals as running trials: all of them or, if one fails, none.
+
+        Each is in the log before the next one is drawn. The journal gets all by one system call,
+        so that a crash does not divide what was asked together.
+
+        Raises
+        ------
+        OSError
+            If the journal cannot be written; the trials are then not in the log.
+        """
+        first = len(self)
+        try:
+            for key, window in proposals:
+                params = self.space.params(key)
+                self._insert(Trial(len(self), params, key, window, started=time.time()))
+            trials = self._trials[first:]
+            if self._journal and trials:
+                self._journal.append(*map(_ask_record, trials), sync=False)
+        except BaseException:
+            self._forget(first)
+            raise
+        return trials
+
+    def _forget(self, first: int) -> None:
+        for trial in self._trials[first:]:
+            self._pending.pop(trial.id, None)
+        del self._trials[first:]
 
     def _insert(self, trial: Trial) -> None:
         self._trials.append(trial)
@@ -374,30 +389,31 @@ class Journal:
         """The records of a journal; a torn last line is left out."""
         return _parse(Path(path).read_bytes(), str(path))[0]
 
-    def append(self, record: Mapping[str, Any], *, sync: bool = True) -> None:
-        """Write one record; with ``sync`` it is on the disk when the call returns.
+    def append(self, *records: Mapping[str, Any], sync: bool = True) -> None:
+        """Write records at once; with ``sync`` they are on the disk when the call returns.
 
         Raises
         ------
         RuntimeError
             If the journal was closed.
         OSError
-            If it cannot be written; the journal is then as it was before.
+            If they cannot be written; the journal is then as it was before.
         """
         if self._file is None:
             raise RuntimeError(f"{self.path} was closed; a new search continues it")
-        body = json.dumps({"v": FORMAT, "seq": self._n_records} | dict(record), allow_nan=False)
-        line = _sealed(body)
+        numbered = enumerate(records, start=self._n_records)
+        bodies = ({"v": FORMAT, "seq": number} | dict(record) for number, record in numbered)
+        lines = b"".join(_sealed(json.dumps(body, allow_nan=False)) for body in bodies)
         size, n_records = self._size, self._n_records
         try:
-            written = os.write(self._file, line)
-            if written != len(line):
+            written = os.write(self._file, lines)
+            if written != len(lines):
                 raise OSError(
-                    f"only {written} of {len(line)} bytes could be written to {self.path}"
+                    f"only {written} of {len(lines)} bytes could be written to {self.path}"
                 )
             if sync:
                 os.fsync(self._file)
-            self._size, self._n_records = size + len(line), n_records + 1
+            self._size, self._n_records = size + len(lines), n_records + len(records)
         except BaseException:  # KeyboardInterrupt too
             self._size, self._n_records = size, n_records
             try:
@@ -452,6 +468,13 @@ class Journal:
 
 
 _MAGIC = b'{"crc":"'
+
+
+def _ask_record(trial: Trial) -> dict[str, Any]:
+    window = trial.window
+    place = [window.level, window.center, window.lower, window.upper]
+    record = {"type": "ask", "id": trial.id, "key": trial.key, "window": place}
+    return record | {"time": trial.started}
 
 
 def _sealed(body: str) -> bytes:

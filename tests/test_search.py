@@ -659,19 +659,30 @@ def test_a_proposal_that_cannot_be_written_is_not_lost(make, path, monkeypatch):
 
 
 @both
+def test_what_was_asked_together_is_in_the_journal_together_or_not_at_all(make, path, monkeypatch):
+    sizes = []
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda *a: sizes.append(a[1].count(b"\n")) or real(*a))
+    with make(max_trials=40, journal=path) as search:
+        search.ask(5)
+        search.ask()
+    assert sizes == [1, 5, 1]
+
+
+@both
 def test_a_trial_whose_ask_was_interrupted_is_handed_out_by_the_next_one(make, monkeypatch):
     def interrupted(*args):
         real(*args)
         raise KeyboardInterrupt
 
-    search, real = make(space=FINITE, max_trials=99), fractal_tuner.TrialLog.add
+    search, real = make(space=FINITE, max_trials=99), fractal_tuner.TrialLog.add_all
     with monkeypatch.context() as patched:
-        patched.setattr(fractal_tuner.TrialLog, "add", interrupted)
+        patched.setattr(fractal_tuner.TrialLog, "add_all", interrupted)
         with pytest.raises(KeyboardInterrupt):
             search.ask(3)
     handed = search.ask(3) + search.ask(4)
-    assert [trial.id for trial in handed] == [0, 1, 2, 3, 4]
-    assert len({trial.key for trial in handed}) == 5
+    assert [trial.id for trial in handed] == [0, 1, 2, 3, 4, 5, 6]
+    assert len({trial.key for trial in handed}) == 7
 
 
 @both

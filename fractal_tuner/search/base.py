@@ -8,7 +8,7 @@ import operator
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from fractal_tuner.space import Key, SearchSpace, as_space
@@ -92,18 +92,19 @@ class Search(ABC):
             return handed
         first = len(self.trials)
         try:
-            while len(self.trials) < first + n and self._reason() is None:
-                proposal = self._propose()
-                if proposal is None:
-                    break
-                key, window = proposal
-                self.trials.add(key, window)
-                self._keys.add(key)
+            return self.trials.add_all(self._proposals(n))
         except BaseException:
             self._orphans = [trial for trial in self.trials.pending if trial.id >= first]
-            self._keys.update(trial.key for trial in self._orphans)
+            self._keys = {trial.key for trial in self.trials}
+            self._rewind()
             raise
-        return [self.trials[i] for i in range(first, len(self.trials))]
+
+    def _proposals(self, n: int) -> Iterator[tuple[Key, Window]]:
+        """Up to ``n`` proposals; each one must be among the running trials before the next."""
+        while n > 0 and self._reason() is None and (proposal := self._propose()) is not None:
+            self._keys.add(proposal[0])
+            yield proposal
+            n -= 1
 
     def add(self, params: Mapping[str, Any], *, window: Window | None = None) -> Trial:
         """Register a candidate chosen elsewhere as a running trial, to be told like any other.
@@ -246,6 +247,9 @@ class Search(ABC):
         for trial in self.trials.told:
             self._learn(trial)
 
+    def _rewind(self) -> None:  # noqa: B027 (most searches remember nothing but trials)
+        """Forget proposals that did not become trials."""
+
     def _learn(self, trial: Trial) -> None:
         """Take a told trial into account; called once for each, in the order of telling."""
         if trial.status == "complete" and (
@@ -287,8 +291,7 @@ class Search(ABC):
     def _propose(self) -> tuple[Key, Window] | None:
         """A key and its window; None while only a running trial can tell more.
 
-        The key was never asked, unless the search wants to measure noise. Proposing changes
-        nothing: the trial may fail to reach the journal.
+        The key was never asked, unless the search wants to measure noise.
         """
 
     @abstractmethod

@@ -88,16 +88,16 @@ class FactorialZoom(Search):
             max_time=max_time,
             target_score=target_score,
         )
-        self._start(axes)
+        self._rewind(axes)
         self._replay()
 
     def add(self, params: Mapping[str, Any], *, window: Window | None = None) -> Trial:
         trial = super().add(params, window=window)
         if trial.level < self._level:  # it has a say in where to zoom, unless that was acted upon
-            self._start()
+            self._rewind()
         return trial
 
-    def _start(self, axes: list[_Axis] | None = None) -> None:
+    def _rewind(self, axes: list[_Axis] | None = None) -> None:
         """Go back to level 0; what followed is derived from the trials."""
         dimensions = [p.dimension for p in self.space.parameters]
         self._axes = axes or [_Axis(d, self.points_per_dim) for d in dimensions]
