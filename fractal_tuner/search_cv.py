@@ -327,7 +327,7 @@ class _Host:
     ) -> None:
         self._owner = owner
         self._evaluate = evaluate_candidates
-        found = self._variables  # in 1.6 variables, later attributes
+        found = self._variables  # two that are attributes of the owner in 1.9
         self.n_folds: int = found.get("n_splits") or owner.n_splits_
         splitter = found.get("cv_orig") or owner._checked_cv_orig
         self._folds = _FrozenFolds(splitter)
@@ -355,8 +355,9 @@ class _Host:
         if callback_ctx is None:
             return
         budget = math.inf if search.max_trials is None else search.max_trials
-        left = min(budget, search.space.size) - len(search.trials.told)
-        n_tasks = None if left == math.inf else max(0, int(left)) * self.n_folds
+        pending = len(search.trials.pending)  # evaluated even if the budget was cut
+        left = max(min(budget, search.space.size) - len(search.trials.told), pending)
+        n_tasks = None if left == math.inf else int(left) * self.n_folds
         context = callback_ctx.subcontext(
             task_name="search", max_subtasks=n_tasks, sequential_subtasks=False
         )

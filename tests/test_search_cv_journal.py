@@ -146,6 +146,14 @@ def test_the_budget_may_grow(log, journal):
     assert len(smaller.cv_results_["params"]) == 9
 
 
+def test_a_trial_that_ran_is_evaluated_even_if_the_budget_shrank(log, journal, monkeypatch):
+    monkeypatch.setattr(Counted, "stop_at", 8)
+    with pytest.raises(KeyboardInterrupt):
+        make(journal=journal).fit(X, Y)
+    monkeypatch.setattr(Counted, "stop_at", None)
+    assert len(make(journal=journal, n_iter=1).fit(X, Y).cv_results_["params"]) == 3
+
+
 def test_a_seed_that_was_not_given_is_kept(log, journal):
     make(journal=journal, n_iter=3, random_state=None).fit(X, Y)
     first = make(journal=journal, random_state=None).fit(X, Y)
