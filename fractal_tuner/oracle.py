@@ -140,7 +140,6 @@ class FractalOracle(keras_tuner.Oracle):
         self.strategy = strategy
         self.points_per_dim = at_least_one("points_per_dim", points_per_dim)
         self.levels = at_least_one("levels", levels)
-        self.hyperparameters = _Hyperparameters.from_config(self.hyperparameters.get_config())
         self._windows: dict[str, dict[str, Any]] = {}
         self._replay: _Replay | None = None
 
@@ -161,8 +160,8 @@ class FractalOracle(keras_tuner.Oracle):
                 values, self._windows[trial_id] = replay.propose(trial_id, trial)
                 return {"status": "RUNNING", "values": values}
             search = replay.search
-            # While nothing is known of the space, the first trial to end may bring its entries.
-            may_grow = search.space.size == 1 and not self.end_order and self.tune_new_entries
+            # The first trial to end may bring entries that are asked for while it runs.
+            may_grow = not self.end_order and self.allow_new_entries and self.tune_new_entries
             if search.trials.pending and (search.stop_reason is None or may_grow):
                 return {"status": "IDLE", "values": None}
         except Exception as error:  # a chief that raised would leave its workers waiting
@@ -177,6 +176,9 @@ class FractalOracle(keras_tuner.Oracle):
         if trial.status == "IDLE":
             time.sleep(_IDLE_PAUSE)
         return trial
+
+    def get_space(self) -> Any:
+        return _Hyperparameters.of(self.hyperparameters.copy())
 
     def update_trial(self, *args: Any, **kwargs: Any) -> Any:
         with _alone(self):
@@ -211,7 +213,6 @@ class FractalOracle(keras_tuner.Oracle):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         super().set_state(state)
-        self.hyperparameters = _Hyperparameters.from_config(self.hyperparameters.get_config())
         self._windows = dict(state.get("windows", {}))
         self._replay = None
 
@@ -239,10 +240,7 @@ class FractalOracle(keras_tuner.Oracle):
         _write_whole(path, trial.get_state())
 
     def _record_values(self, trial: Any) -> None:
-        # Through gRPC and from files come hyperparameters that would draw missing values at random.
-        if not isinstance(trial.hyperparameters, _Hyperparameters):
-            config = trial.hyperparameters.get_config()
-            trial.hyperparameters = _Hyperparameters.from_config(config)
+        trial.hyperparameters = _Hyperparameters.of(trial.hyperparameters)
         super()._record_values(trial)
 
     def _forget_metrics(self, trial_id: str) -> None:
@@ -312,12 +310,13 @@ class FractalTuner(keras_tuner.Tuner):
 
     Examples
     --------
-    >>> import tempfile, keras_tuner
+    >>> import tempfile, warnings
     >>> class Parabola(FractalTuner):
     ...     def run_trial(self, trial, **options):
     ...         return (trial.hyperparameters.Float("x", -5, 5) - 1) ** 2
     >>> tuner = Parabola(max_trials=15, seed=0, directory=tempfile.mkdtemp())
-    >>> tuner.search(verbose=0)
+    >>> with warnings.catch_warnings(action="ignore"):  # Keras Tuner calls deprecated functions
+    ...     tuner.search(verbose=0)
     >>> abs(tuner.get_best_hyperparameters()[0]["x"] - 1) < 0.1
     True
     """
@@ -400,6 +399,13 @@ class _Hyperparameters(keras_tuner.HyperParameters):
 
     Keras Tuner draws them without a seed, and loses the value of a name with two conditions.
     """
+
+    @classmethod
+    def of(cls, hyperparameters: Any) -> _Hyperparameters:
+        """The same hyperparameters with the safe methods; themselves if they have them."""
+        if not isinstance(hyperparameters, cls):
+            hyperparameters = cls.from_config(hyperparameters.get_config())
+        return hyperparameters  # type: ignore[no-any-return]
 
     def copy(self) -> _Hyperparameters:
         return type(self).from_config(self.get_config())  # type: ignore[no-any-return]
