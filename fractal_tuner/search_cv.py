@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import ParameterGrid
 
 # Private, but the same from 1.6 to 1.9: the base class invites third parties in its docstring, the
 # constraints are how the host's own classes validate, and the two helpers judge failed fits. What
@@ -29,7 +30,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
 from fractal_tuner.space import Categorical, Parameter, SearchSpace, as_space
-from fractal_tuner.trials import Trial, TrialLog
+from fractal_tuner.trials import Trial
 
 # What the host reports of one fit: scores, times, and the traceback if it failed.
 Fold = dict[str, Any]
@@ -85,8 +86,9 @@ class FractalSearchCV(BaseSearchCV):
     Attributes
     ----------
     cv_results_ : dict
-        As in ``GridSearchCV``, with one more column, ``level``: the zoom level that proposed the
-        candidate, 0 for the whole space.
+        As in ``GridSearchCV``. Candidates stand in the order in which they were asked; but where
+        lists were given and all of their combinations evaluated, in the order of ``GridSearchCV``,
+        so that of equal candidates the same one is the best. Zoom levels are in ``trials_``.
     search_ : ZoomSearch or FactorialZoom
         The search that was run.
     trials_ : TrialLog
@@ -202,7 +204,7 @@ class FractalSearchCV(BaseSearchCV):
                         batch += search.ask(size - len(batch))
                     for trial, results in zip(batch, host.evaluate(batch), strict=True):
                         self._tell(search, trial, results)
-                host.end(*self._table(search.trials, host.n_folds))
+                host.end(*self._table(search, host.n_folds))
             finally:
                 self.search_, self.trials_ = search, search.trials
                 self.stop_reason_ = search.stop_reason
@@ -276,9 +278,9 @@ class FractalSearchCV(BaseSearchCV):
         metric = self.refit if isinstance(self.refit, str) else next(iter(scores[0]))
         return [score[metric] for score in scores]
 
-    def _table(self, trials: TrialLog, n_folds: int) -> tuple[list[Fold], dict[str, Any]]:
-        """The results of all trials in the order of asking, and ``cv_results_`` made of them."""
-        told = [trial for trial in trials if trial.status != "running"]
+    def _table(self, search: Search, n_folds: int) -> tuple[list[Fold], dict[str, Any]]:
+        """The results of all trials, and ``cv_results_`` made of them."""
+        told = self._rows(search)
         if not told:
             raise ValueError(f"no candidate was evaluated in max_time={self.max_time!r} seconds")
         results = [_as_floats(fold) for trial in told for fold in trial.details["folds"]]
@@ -286,8 +288,19 @@ class FractalSearchCV(BaseSearchCV):
         if callable(self.scoring):
             _insert_error_scores(results, self.error_score)
         params = [trial.params for trial in told]
-        more = {"level": [trial.level for trial in told]}
-        return results, super()._format_results(params, n_folds, results, more)
+        return results, super()._format_results(params, n_folds, results)
+
+    def _rows(self, search: Search) -> list[Trial]:
+        """Told trials in the order of asking, or, if they are a whole grid, in that of the host."""
+        told = [trial for trial in search.trials if trial.status != "running"]
+        if len(told) != search.space.size or isinstance(self.param_distributions, SearchSpace):
+            return told
+        try:
+            grid = [search.space.key(params) for params in ParameterGrid(self.param_distributions)]
+        except (TypeError, ValueError):  # distributions and dimensions are no lists
+            return told
+        by_key = {trial.key: trial for trial in told}
+        return [by_key[key] for key in grid] if by_key.keys() == set(grid) else told
 
     def _format_results(
         self,
