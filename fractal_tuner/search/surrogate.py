@@ -17,7 +17,7 @@ _LAG = 40  # trials that may join before the choice of these is made anew
 _GROWTH = 1.2
 _ITERATIONS = 6
 _CAUTION = 0.7
-_KNEE = 5.0
+_KNEE = 2.0
 _HUGE = 1e300  # differences of larger losses overflow
 NUGGET_THAT_COUNTS = 1e-4  # below it the observed values are the field's
 
