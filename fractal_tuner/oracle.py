@@ -24,19 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from fractal_tuner.dimensions import Categorical, Code, Dimension, Integer, Ordinal, Quantile, Real
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
 from fractal_tuner.search.base import at_least_one
-from fractal_tuner.space import (
-    Categorical,
-    Code,
-    Dimension,
-    Integer,
-    Ordinal,
-    Params,
-    Quantile,
-    Real,
-    SearchSpace,
-)
+from fractal_tuner.space import Params, SearchSpace
 from fractal_tuner.trials import Trial, Window
 
 try:
@@ -217,7 +208,8 @@ class FractalOracle(keras_tuner.Oracle):
         self._replay = None
 
     def save(self) -> str:
-        return _write_whole(self._get_oracle_fname(), self.get_state())
+        with _alone(self):
+            return _write_whole(self._get_oracle_fname(), self.get_state())
 
     def reload(self) -> None:
         """Continue from the project folder, also after a crash between two of its files."""
@@ -251,14 +243,14 @@ class FractalOracle(keras_tuner.Oracle):
     def _up_to_date(self) -> _Replay:
         """The replay of all trials that were started, in the order of starting and of ending."""
         # Trials which the oracle was given, and did not run itself, come first.
-        given = [t for t in sorted(self.trials) if t not in self.start_order]
+        given = sorted(self.trials.keys() - set(self.start_order))
         started = [t for t in given + self.start_order if t in self.trials]
         asked = [(t, self.trials[t].hyperparameters.values) for t in started]
         running = {t.trial_id for t in self.ongoing_trials.values()} | set(self._retry_queue)
-        ended = dict.fromkeys([t for t in started if t not in self.end_order] + self.end_order)
-        told = [
-            (t, self._score(self.trials[t])) for t in ended if t in self.trials and t not in running
-        ]
+        elsewhere = self.trials.keys() - set(self.end_order)
+        ended = dict.fromkeys([t for t in started if t in elsewhere] + self.end_order)
+        still = self.trials.keys() - running
+        told = [(t, self._score(self.trials[t])) for t in ended if t in still]
         space = self.hyperparameters.space
         if self._replay is None or not self._replay.follow(space, asked, told, self._windows):
             self._replay = _Replay(space, self._new_search)
@@ -574,7 +566,11 @@ def _parents_first(space: Iterable[Any]) -> list[Any]:
     left, ordered = list(space), []
     while left:
         names = {hp.name for hp in left}
-        free = (hp for hp in left if not any(c.name in names - {hp.name} for c in hp.conditions))
+        free = (
+            hp
+            for hp in left
+            if not any(c.name in names and c.name != hp.name for c in hp.conditions)
+        )
         ordered.append(next(free, left[0]))
         left = [hp for hp in left if hp is not ordered[-1]]
     return ordered

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -744,6 +745,38 @@ def test_state_files_are_written_whole(tmp_path, monkeypatch):
     again = make_oracle(tmp_path, two_dimensions())
     again.reload()
     assert again.populate_space("x") == oracle.populate_space("x")
+
+
+def test_a_search_killed_after_any_write_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
+    hp = keras_tuner.HyperParameters()
+    hp.Float("x", 0.0, 1.0)
+
+    def peak(values):
+        evaluated.append(values["x"])
+        return -((values["x"] - 0.3) ** 2)
+
+    evaluated = []
+    snapshots = []
+    replace = os.replace
+
+    def replace_and_keep(*paths):
+        replace(*paths)
+        snapshots.append(shutil.copytree(tmp_path / "unbroken", tmp_path / f"{len(snapshots)}"))
+
+    oracle = make_oracle(tmp_path / "unbroken", hp, max_trials=7)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace_and_keep)
+        oracle.save()  # as FractalTuner does when a search begins
+        unbroken = drive(oracle, peak)
+    assert len(snapshots) == 1 + 5 * 7
+    for folder in snapshots:
+        evaluated.clear()
+        again = make_oracle(folder, hp, max_trials=7)
+        again.reload()
+        ended = [t.hyperparameters["x"] for t in again.trials.values() if t.status == "COMPLETED"]
+        drive(again, peak)
+        assert [again.trials[t].hyperparameters.values for t in sorted(again.trials)] == unbroken
+        assert sorted(ended + evaluated) == sorted(v["x"] for v in unbroken)
 
 
 SLOW_SEARCH = """
