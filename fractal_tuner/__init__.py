@@ -8,11 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fractal_tuner.dimensions import Categorical, Integer, Ordinal, Real
     from fractal_tuner.oracle import FractalOracle, FractalTuner
     from fractal_tuner.report import HistoryDisplay, ZoomPathDisplay
     from fractal_tuner.search import FactorialZoom, ZoomSearch
     from fractal_tuner.search_cv import FractalSearchCV
-    from fractal_tuner.space import Categorical, Integer, Ordinal, Real, SearchSpace
+    from fractal_tuner.space import SearchSpace
     from fractal_tuner.trials import Trial, TrialLog, Window
 
 __version__ = "0.1.0"
@@ -40,10 +41,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Real": "space",
-    "Integer": "space",
-    "Ordinal": "space",
-    "Categorical": "space",
+    "Real": "dimensions",
+    "Integer": "dimensions",
+    "Ordinal": "dimensions",
+    "Categorical": "dimensions",
     "SearchSpace": "space",
     "ZoomSearch": "search",
     "FactorialZoom": "search",

@@ -28,8 +28,9 @@ from sklearn.model_selection._validation import (
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from fractal_tuner.dimensions import Categorical
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
-from fractal_tuner.space import Categorical, Parameter, SearchSpace, as_space
+from fractal_tuner.space import Parameter, SearchSpace, as_space
 from fractal_tuner.trials import Trial
 
 # What the host reports of one fit: scores, times, and the traceback if it failed.

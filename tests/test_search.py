@@ -22,8 +22,9 @@ from hypothesis import strategies as some
 from sklearn.model_selection import ParameterGrid
 
 import fractal_tuner
+from fractal_tuner.dimensions import Categorical, Integer, Real
 from fractal_tuner.search import FactorialZoom, ZoomSearch
-from fractal_tuner.space import Categorical, Integer, Real, SearchSpace
+from fractal_tuner.space import SearchSpace
 
 ROOT = Path(fractal_tuner.__file__).parents[1]
 PATHS = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
@@ -727,7 +728,7 @@ for make in (zoom, grid):
 KILLED = """
 import os, sys, time
 from fractal_tuner.search import FactorialZoom, ZoomSearch
-from fractal_tuner.space import Real
+from fractal_tuner.dimensions import Real
 journal, notes, strategy, pause = sys.argv[1:]
 space = {"x": Real(0, 1), "y": Real(0, 1)}
 if strategy == "zoom":

@@ -16,17 +16,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ParameterGrid
 from sklearn.svm import SVC
 
-from fractal_tuner.space import (
+from fractal_tuner.dimensions import (
     MAX_TABLE,
     Categorical,
     Integer,
     Ordinal,
     Quantile,
     Real,
-    SearchSpace,
     as_dimension,
-    as_space,
 )
+from fractal_tuner.space import SearchSpace, as_space
 
 UNITS = some.floats(0.0, 1.0)
 FINITE = some.floats(allow_nan=False, allow_infinity=False)

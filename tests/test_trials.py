@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 import fractal_tuner
-from fractal_tuner.space import Categorical, Integer, Real, SearchSpace
+from fractal_tuner.dimensions import Categorical, Integer, Real
+from fractal_tuner.space import SearchSpace
 from fractal_tuner.trials import Journal, TrialLog, Window
 
 ROOT = Path(fractal_tuner.__file__).parents[1]

@@ -27,7 +27,8 @@ from fractal_tuner.trials import Trial, TrialLog, Window
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fractal_tuner.space import Dimension, SearchSpace
+    from fractal_tuner.dimensions import Dimension
+    from fractal_tuner.space import SearchSpace
 
 _MOST_TICKS = 12
 _MARGIN = 0.03  # of the axis, beyond the space
@@ -322,7 +323,7 @@ class _Scale:
     """One dimension as an axis: its own values, on the scale on which it was searched."""
 
     def __init__(self, dimension: Dimension) -> None:
-        from fractal_tuner.space import Quantile
+        from fractal_tuner.dimensions import Quantile
 
         self._dimension = dimension
         self._low, self._high = 0.0, 1.0

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from fractal_tuner.dimensions import MAX_TABLE, Code, Dimension, Integer
 from fractal_tuner.search.base import Search, StopReason, at_least_one
-from fractal_tuner.space import MAX_TABLE, Code, Dimension, Integer, Key, SearchSpace, as_space
+from fractal_tuner.space import Key, SearchSpace, as_space
 from fractal_tuner.trials import Trial, Window
 
 

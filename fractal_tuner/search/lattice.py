@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fractal_tuner.space import Integer, Key, SearchSpace, nearest
+from fractal_tuner.dimensions import Integer, nearest
+from fractal_tuner.space import Key, SearchSpace
 from fractal_tuner.trials import Window
 
 DEPTH = 10  # deepest zoom level
