@@ -615,7 +615,8 @@ class _ReverseLog:
     high: float
 
     def ppf(self, q: float) -> float:
-        return float(self.low + self.high - self.low * (self.high / self.low) ** (1 - q))
+        mirrored = self.low * (self.high / self.low) ** (1 - q)
+        return min(max(self.low + self.high - mirrored, self.low), self.high)
 
 
 @dataclass(frozen=True)
