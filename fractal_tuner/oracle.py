@@ -615,7 +615,7 @@ class _ReverseLog:
     high: float
 
     def ppf(self, q: float) -> float:
-        mirrored = self.low * (self.high / self.low) ** (1 - q)
+        mirrored = float(self.low * (self.high / self.low) ** (1 - q))
         return min(max(self.low + self.high - mirrored, self.low), self.high)
 
 
