@@ -1,1 +1,1 @@
-"""What a landscape looks like: estimates with their uncertainty, or the reason why there is none."""
+"""What a landscape looks like: estimates with their uncertainty, or a reason why there is none."""
