@@ -39,6 +39,7 @@ class Lattice:
         self._smooth = [j for j, d in enumerate(dimensions) if d.n_values is None]
         self._free = np.array([d.n_values != 1 for d in dimensions])
         self._rest = np.array([0.5 / max(c, 1) for c in self._choices])
+        self.n_free = int(self._free.sum())
         self.has_categories = bool(np.any(self._choices > 1))
 
     def start(self, n: int, rng: np.random.Generator) -> np.ndarray:
