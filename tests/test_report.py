@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import pickle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -95,6 +96,15 @@ def test_both_displays_read_a_fitted_fractal_search(blobs):
     history = HistoryDisplay.from_search(search)
     np.testing.assert_array_equal(history.score, search.cv_results_["mean_test_score"])
     assert history.best == search.best_index_ + 1 == ZoomPathDisplay.from_search(search).best
+
+
+def test_the_best_of_a_covered_grid_is_marked_though_its_rows_stand_in_another_order(blobs):
+    grid = {"C": [1e-3, 0.1, 10.0], "gamma": [1e-3, 0.1, 10.0]}
+    search = FractalSearchCV(SVC(), grid, n_iter=None, cv=3, random_state=0).fit(*blobs)
+    for fitted in (search, pickle.loads(pickle.dumps(search))):
+        best = fitted.trials_[HistoryDisplay.from_search(fitted).best - 1]
+        assert best.params == fitted.best_params_
+        assert best.id != fitted.best_index_
 
 
 def test_a_choice_of_refit_is_the_trial_that_is_marked(blobs):

@@ -50,8 +50,9 @@ def trials_of(search: Any) -> tuple[TrialLog, int | None]:
     if log is None:
         kind = type(search).__name__
         raise TypeError(f"this {kind} has no trials to draw; an estimator must be fitted first")
-    if (index := getattr(search, "best_index_", None)) is not None:  # refit may have chosen it
-        return log, [t.id for t in log if t.status != "running"][index]
+    chosen = getattr(search, "best_params_", None)  # by refit, perhaps not for its score
+    if chosen is not None:  # the trial's own; the rows of cv_results_ may stand in another order
+        return log, next((t.id for t in log if t.params is chosen), None)
     try:  # where scores are noisy, the best is not the highest score
         best: Trial | None = getattr(search, "best_trial", None)
     except RuntimeError:
