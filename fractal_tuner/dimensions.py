@@ -501,8 +501,8 @@ def _from_values(values: Sequence[Any]) -> Dimension:
 
 def _from_distribution(given: Any) -> Dimension:
     family = getattr(given, "dist", given)
-    if hasattr(family, "xk"):  # scipy's rv_discrete(values=...)
-        return _from_values(family.xk.tolist())
+    if hasattr(family, "xk"):  # scipy's rv_discrete(values=...), perhaps with a loc
+        return _from_values((family.xk + (given.support()[0] - family.support()[0])).tolist())
     if hasattr(family, "pmf"):
         first, last = (
             int(end if math.isfinite(end) else given.ppf(q))

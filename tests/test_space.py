@@ -329,6 +329,7 @@ def test_descriptions_hold_no_addresses():
         (st.poisson(3), Integer(0, 10)),
         (st.binom(10, 0.3), Integer(0, 10)),
         (st.rv_discrete(values=([1, 5, 7], [0.1, 0.2, 0.7])), Ordinal([1, 5, 7])),
+        (st.rv_discrete(values=([1, 5, 7], [0.1, 0.2, 0.7]))(loc=3), Ordinal([4, 8, 10])),
         ([3, 1, 2], Ordinal([1, 2, 3])),
         ((0.1, 1), Ordinal([0.1, 1])),
         (range(1, 5), Integer(1, 4)),
