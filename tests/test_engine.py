@@ -148,6 +148,15 @@ def test_one_repeat_at_most_and_only_where_noise_is_unknown():
         assert repeats <= (noise is None)
 
 
+@pytest.mark.parametrize("noise", [True, False])
+def test_what_the_user_said_about_noise_stands(noise):
+    search = ZoomSearch(box(1), max_trials=20, seed=0, noise=noise)
+    search.run(sphere, n_trials=3)
+    best = search.best_trial
+    search.tell(search.add(best.params).id, best.score + (0.0 if noise else 0.1))
+    assert search.noise is noise
+
+
 def test_a_noisy_search_recommends_what_is_good_rather_than_lucky():
     regret = {True: [], False: []}
     for seed in range(12):

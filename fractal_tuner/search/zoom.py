@@ -109,6 +109,7 @@ class ZoomSearch(Search):
         )
         self.seed: int = self.trials.header["seed"]
         self.noise = noise
+        self._finds_noise = noise is None
         self._size = self.space.size
         self._lattice = Lattice(self.space)
         self._n_start = 3 + self._lattice.n_free
@@ -126,8 +127,10 @@ class ZoomSearch(Search):
         first = self._first.setdefault(trial.key, trial)
         if first is not trial and trial.status == "complete":
             difference = abs(trial.score - first.score)
-            self.noise = difference > _SAME_SCORE * max(abs(trial.score), abs(first.score))
-            if not self.noise:
+            differs = difference > _SAME_SCORE * max(abs(trial.score), abs(first.score))
+            if self._finds_noise:
+                self.noise = differs
+            if not differs:
                 return  # two rows of one value would teach the field that there is no roughness
         place = self._lattice.place(trial.key)
         n = len(self._learned)
