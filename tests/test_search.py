@@ -162,6 +162,25 @@ def test_a_score_that_is_no_number_is_refused_and_the_trial_still_runs(make, sco
 
 @both
 @pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"folds": 0.5}, "the folds of trial 0 must be a sequence, got 0.5"),
+        ({"folds": [0.5, "a"]}, "a fold's score of trial 0 must be a number, got 'a'"),
+        ({"details": [1]}, r"the details of trial 0 must be a mapping, got \[1\]"),
+    ],
+)
+def test_folds_and_details_of_the_wrong_kind_are_named_and_the_trial_still_runs(
+    make, given, message
+):
+    search = make()
+    trial = search.ask()[0]
+    with pytest.raises(TypeError, match=message):
+        search.tell(trial.id, 0.5, **given)
+    assert search.tell(trial.id, 0.5, folds=np.array([0.4, 0.6])).folds == (0.4, 0.6)
+
+
+@both
+@pytest.mark.parametrize(
     ("n", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError)]
 )
 def test_ask_needs_a_count(make, n, error):

@@ -8,7 +8,7 @@ import operator
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from fractal_tuner.space import Key, SearchSpace, as_space
@@ -156,7 +156,8 @@ class Search(ABC):
         Raises
         ------
         TypeError
-            If the score is not a number, the error no string, or the details no plain JSON.
+            If the score or a fold's is not a number, the error no string, or the details are no
+            mapping of plain JSON.
         ValueError
             If no trial of that id is running.
         OSError
@@ -166,10 +167,14 @@ class Search(ABC):
             error = "no score was given"
         if error is not None and not isinstance(error, str):
             raise TypeError(f"the error of trial {trial_id} must be a string, got {error!r}")
+        if not isinstance(folds, Iterable):
+            raise TypeError(f"the folds of trial {trial_id} must be a sequence, got {folds!r}")
+        if details is not None and not isinstance(details, Mapping):
+            raise TypeError(f"the details of trial {trial_id} must be a mapping, got {details!r}")
         trial = self.trials.finish(
             trial_id,
             math.nan if score is None else _number(f"the score of trial {trial_id}", score, True),
-            folds=tuple(map(float, folds)),
+            folds=[_number(f"a fold's score of trial {trial_id}", s, True) for s in folds],
             error=error,
             details=details,
         )
