@@ -193,15 +193,29 @@ class ZoomPathDisplay:
         near : bool, default=False
             Draw ``region`` instead of the whole space, and neither colour bar nor legend.
         """
-        self.ax_, self.figure_ = ax, figure = axes_of(ax, (7.0, 5.0))
-        flat = len(self.dims) == 1
+        self.ax_, self.figure_ = ax, _ = axes_of(ax, (7.0, 5.0))
         for j, (side, name) in enumerate(zip("xy", self.dims, strict=False)):
             self._scales[j].label(ax, side, name, self.region[j] if near else None)
-        if flat:
+        if len(self.dims) == 1:
             ax.set_ylabel(self.score_name)
+        self._draw_windows(ax, near)
+        self._draw_trials(ax, near)
+        if self.n_hidden:
+            what = "trial does" if self.n_hidden == 1 else "trials do"
+            names = " and ".join(map(short, self.dims))
+            ax.plot([], [], " ", label=f"{self.n_hidden} {what} not use {names}")
+        if not len(self.trial):
+            say(ax, "no trials yet")
+        if not near and ax.get_legend_handles_labels()[0]:
+            legend_above(ax)
+        ax.spines[["top", "right"]].set_visible(False)
+        return self
+
+    def _draw_trials(self, ax: Axes, near: bool) -> None:
+        """Scores as colours or, with one dimension, as heights; failures, and the best."""
+        flat = len(self.dims) == 1
         x = self._places[:, 0]
         y = self.score if flat else self._places[:, 1]
-        self._draw_windows(ax, near)
         failed = np.isnan(self.score)
         below = self.score < self.floor
         at_edge = ax.get_xaxis_transform()
@@ -234,7 +248,7 @@ class ZoomPathDisplay:
             )
             if not near:
                 extend = "min" if below.any() else "neither"
-                bar = figure.colorbar(dots, ax=ax, extend=extend)
+                bar = self.figure_.colorbar(dots, ax=ax, extend=extend)
                 bar.set_label(self.score_name)
         if failed.any():
             ax.plot(
@@ -247,16 +261,6 @@ class ZoomPathDisplay:
         if (self.trial == self.best).any():
             at = self.trial == self.best
             ax.plot(x[at], y[at], **BEST, label=f"best, trial {self.best}")
-        if self.n_hidden:
-            what = "trial does" if self.n_hidden == 1 else "trials do"
-            names = " and ".join(map(short, self.dims))
-            ax.plot([], [], " ", label=f"{self.n_hidden} {what} not use {names}")
-        if not len(self.trial):
-            say(ax, "no trials yet")
-        if not near and ax.get_legend_handles_labels()[0]:
-            legend_above(ax)
-        ax.spines[["top", "right"]].set_visible(False)
-        return self
 
     def _region(self) -> np.ndarray:
         order = np.argsort(-self.score, kind="stable")[: int(np.isfinite(self.score).sum())]
