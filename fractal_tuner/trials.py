@@ -217,7 +217,8 @@ class TrialLog:
             self._replay(record)
 
     def _replay(self, record: dict[str, Any]) -> None:
-        # A Ctrl-C just after a record was written leaves it unanswered; then it is written again.
+        # A Ctrl-C just after a record was written leaves it unanswered; then it is written again,
+        # and what was written last is what the interrupted search went on with.
         if record["type"] == "ask":
             level, center, lower, upper = record["window"]
             window = Window(level, center, tuple(lower), tuple(upper))
@@ -226,9 +227,13 @@ class TrialLog:
             self._insert(
                 Trial(record["id"], self.space.params(key), key, window, started=record["time"])
             )
-        elif record["id"] in self._pending:
+        else:
+            trial = self._trials[record["id"]]
+            if trial.status != "running":
+                self.told.remove(trial)
+                self._pending[trial.id] = trial
             self._settle(
-                self._pending[record["id"]],
+                trial,
                 math.nan if record["score"] is None else record["score"],
                 tuple(map(float, record["folds"])),
                 record["error"],
