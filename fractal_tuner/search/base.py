@@ -101,7 +101,11 @@ class Search(ABC):
 
     def _proposals(self, n: int) -> Iterator[tuple[Key, Window]]:
         """Up to ``n`` proposals; each one must be among the running trials before the next."""
-        while n > 0 and self._reason() is None and (proposal := self._propose()) is not None:
+        while n > 0 and self._reason() is None:
+            proposal = self._propose()
+            if proposal is None:
+                self._reason()  # that there was nothing to propose may be one
+                return
             self._keys.add(proposal[0])
             yield proposal
             n -= 1

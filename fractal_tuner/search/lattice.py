@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fractal_tuner.dimensions import Integer, nearest
+from fractal_tuner.dimensions import nearest
 from fractal_tuner.space import Key, SearchSpace
 from fractal_tuner.trials import Window
 
@@ -34,7 +34,7 @@ class Lattice:
             if d.is_table
         }
         self._wide = [
-            j for j, d in enumerate(dimensions) if isinstance(d, Integer) and not d.is_table
+            j for j, d in enumerate(dimensions) if d.n_values is not None and not d.is_table
         ]
         self._smooth = [j for j, d in enumerate(dimensions) if d.n_values is None]
         self._free = np.array([d.n_values != 1 for d in dimensions])

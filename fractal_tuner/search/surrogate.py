@@ -79,14 +79,17 @@ class Surrogate:
     def response(self) -> np.ndarray:
         """Losses as the field sees them, shape (n,): 0 the best, 1 the median.
 
-        Far above the median they grow with the logarithm, so that one diverged trial does not
-        flatten all others. Failed trials are as bad as the worst.
+        Farther above the best they grow with the logarithm, so that one diverged trial does not
+        flatten all others. A failed trial is as bad as the worst quarter: bad enough to keep away
+        from a region of failures, and no cliff where failures have no place.
         """
         best, unit = self.scale()
         z = (self.losses - best) / unit
         far = z > _KNEE
         z[far] = _KNEE + _KNEE * np.log(z[far] / _KNEE)
-        z[np.isnan(z)] = np.nanmax(z, initial=0.0)
+        failed = np.isnan(z)
+        if failed.any():
+            z[failed] = 0.0 if failed.all() else np.nanquantile(z, 0.75)
         return z
 
     def scale(self) -> tuple[float, float]:

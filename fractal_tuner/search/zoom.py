@@ -111,6 +111,7 @@ class ZoomSearch(Search):
         self.noise = noise
         self._finds_noise = noise is None
         self._size = self.space.size
+        self._is_used_up = False
         self._lattice = Lattice(self.space)
         self._n_start = 3 + self._lattice.n_free
         self._start = self._lattice.start(4 * self._n_start, np.random.default_rng([self.seed]))
@@ -124,8 +125,10 @@ class ZoomSearch(Search):
 
     def _learn(self, trial: Trial) -> None:
         super()._learn(trial)
-        first = self._first.setdefault(trial.key, trial)
-        if first is not trial and trial.status == "complete":
+        first = self._first.get(trial.key)
+        if first is None or first.status == "failed":
+            self._first[trial.key] = trial
+        elif trial.status == "complete":
             difference = abs(trial.score - first.score)
             differs = difference > _SAME_SCORE * max(abs(trial.score), abs(first.score))
             if self._finds_noise:
@@ -188,8 +191,9 @@ class ZoomSearch(Search):
         if not self._lattice.has_categories:
             return 0.0
         best, unit = self._surrogate.scale()
-        first = self._surrogate.losses[: max(self._n_start, 12)]
-        return _MARGIN * max(float(np.nanmedian(first)) - best, 0.0) / unit
+        losses = self._surrogate.losses[np.isfinite(self._surrogate.losses)]
+        first = losses[: max(self._n_start, 12)]
+        return _MARGIN * max(float(np.median(first)) - best, 0.0) / unit
 
     def _wants_repeat(self, kriging: Kriging, z: np.ndarray) -> bool:
         """Whether to ask the best candidate again: only a repeat tells noise from roughness."""
@@ -211,18 +215,22 @@ class ZoomSearch(Search):
                 return key, self._lattice.window(0)
         return None
 
-    def _any_node(self) -> tuple[Key, Window]:
+    def _any_node(self) -> tuple[Key, Window] | None:
         """A random new candidate; in a finite space that is nearly used up, the first one left."""
         rng = np.random.default_rng([self.seed, len(self.trials)])
         for _ in range(_FULL_LIST):
             key = self.space.key_from_unit(rng.random(len(self.space)))
             if key not in self._keys:
                 return key, self._lattice.window(0)
+        if self._size == math.inf:  # a continuum so narrow that floats have no more values
+            self._is_used_up = True
+            return None
         left = filter(lambda key: key not in self._keys, self.space.keys())
         return next(left), self._lattice.window(0)
 
     def _end(self) -> StopReason | None:
-        return "space exhausted" if len(self._keys) >= self._size else None
+        is_used_up = self._is_used_up or len(self._keys) >= self._size
+        return "space exhausted" if is_used_up else None
 
     def _recommend(self) -> Trial:
         best = super()._recommend()
