@@ -116,6 +116,10 @@ class FractalOracle(keras_tuner.Oracle):
     ) -> None:
         if strategy not in ("zoom", "factorial"):
             raise ValueError(f"strategy must be 'zoom' or 'factorial', got {strategy!r}")
+        if max_trials:  # None and 0 are no limit, as in Keras Tuner
+            at_least_one("max_trials", max_trials)
+        if seed is not None and not hasattr(seed, "__index__"):
+            raise TypeError(f"seed must be None or an integer, got {seed!r}")
         super().__init__(
             objective=objective,
             max_trials=max_trials,

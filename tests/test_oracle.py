@@ -930,3 +930,9 @@ def test_a_bad_option_is_named_at_once(tmp_path, options, message):
     hp.Float("x", 0.0, 1.0)
     with pytest.raises(ValueError, match=message):
         FractalTuner(lambda hp: None, "loss", hyperparameters=hp, directory=tmp_path, **options)
+
+
+@pytest.mark.parametrize("options", [{"max_trials": -1}, {"max_trials": 2.5}, {"seed": 1.5}])
+def test_an_invalid_budget_or_seed_is_named_at_once(options):
+    with pytest.raises((TypeError, ValueError), match=next(iter(options))):
+        FractalOracle("loss", **options)
