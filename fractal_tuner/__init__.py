@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fractal_tuner.dimensions import Categorical, Integer, Ordinal, Real
+    from fractal_tuner.landscape import Landscape, map_landscape
     from fractal_tuner.oracle import FractalOracle, FractalTuner
     from fractal_tuner.report import HistoryDisplay, ZoomPathDisplay
     from fractal_tuner.search import FactorialZoom, ZoomSearch
@@ -36,6 +37,8 @@ __all__ = [
     "FractalOracle",
     "FractalTuner",
     # what it looks like
+    "Landscape",
+    "map_landscape",
     "HistoryDisplay",
     "ZoomPathDisplay",
 ]
@@ -54,6 +57,8 @@ _HOMES = {
     "FractalSearchCV": "search_cv",
     "FractalOracle": "oracle",
     "FractalTuner": "oracle",
+    "Landscape": "landscape",
+    "map_landscape": "landscape",
     "HistoryDisplay": "report",
     "ZoomPathDisplay": "report",
 }
