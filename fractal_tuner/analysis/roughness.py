@@ -1,0 +1,538 @@
+"""Roughness: Hurst exponent and graph dimension of a landscape, with interval and noise share.
+
+The scores are taken for an intrinsic random field with a power variogram plus independent noise
+(:mod:`fractal_tuner.analysis.variogram`), fitted by restricted maximum likelihood. The graph of
+such a field over ``d`` dimensions has dimension ``D = d + 1 - H`` (Adler, The Geometry of Random
+Fields, 1981, theorem 8.4.1). The nugget is what separates roughness from noise: estimators from
+increments alone take noise for roughness, and more so on finer grids.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.spatial.distance import pdist
+
+from .estimate import Estimate
+from .variogram import HURST, SHARES, PowerVariogram, Spectrum, profile
+
+Verdict = Literal["smooth", "rough", "noise", "constant", "not enough data"]
+
+MIN_TRIALS = 50
+MAX_WIDTH = 0.75  # of the interval of D
+SMOOTH = 0.9  # Hurst exponents from here on cannot be told from 1 in a landscape of usual size
+MAX_NOISE = 0.9  # share of the variance
+MAX_SCATTERED = 400  # trials, decomposed as a whole
+MAX_GRID = 1024  # cells of a grid decomposed by parity, in blocks of at most MAX_BLOCK cells
+MAX_BLOCK = 256
+TILE = 256  # cells of a tile of a larger grid
+MAX_TILES = 64  # of neighbouring cells
+
+_FINE = np.linspace(HURST[0], HURST[-1], 961)
+_HALF_CHI2 = 1.92  # half the 95 % quantile of chi-square with one degree of freedom
+_CONSTANT = 1e-12  # relative spread that rounding alone can cause
+_NONE = 1e-7  # a known noise variance below this share of the scores' counts as none
+_P_NO_NOISE = 0.25  # prior probability; the rest is spread evenly over the odds of noise
+_UNKNOWN = Estimate.abstain("not estimated", n=0)
+
+
+@dataclass(frozen=True)
+class Roughness(Estimate):
+    """Graph dimension ``D = d + 1 - H`` of a landscape: between d (smooth) and d + 1 (rough).
+
+    ``value``, ``low`` and ``high`` are of D; ``scales`` are the smallest and largest distance
+    between trials that were compared.
+
+    Attributes
+    ----------
+    n_dims : int
+        Dimensions ``d`` of the landscape.
+    verdict : str
+        ``"smooth"``: the interval reaches the smooth limit and D is at most d + 0.1.
+        ``"rough"``: the interval excludes the smooth limit.
+        ``"noise"``: noise alone explains the scores as well, or is more than 0.9 of their variance.
+        ``"constant"``: the scores do not differ.
+        ``"not enough data"``: fewer than 50 trials, or an interval wider than 0.75; then there is
+        no value. Also where D is above d + 0.1 but the interval reaches the smooth limit: the
+        value stands, whether the landscape is smooth does not follow from it.
+    noise : Estimate
+        Noise variance as a share of the scores' variance.
+    madogram : float
+        D by the madogram, which takes noise for roughness; NaN where there is none.
+    """
+
+    n_dims: int = 0
+    verdict: Verdict = "not enough data"
+    noise: Estimate = _UNKNOWN
+    madogram: float = math.nan
+
+    @property
+    def hurst(self) -> float:
+        """Hurst exponent ``H = d + 1 - D``."""
+        return self.n_dims + 1 - self.value
+
+    @property
+    def hurst_low(self) -> float:
+        """Lower end of the 95 % interval of H."""
+        return self.n_dims + 1 - self.high
+
+    @property
+    def hurst_high(self) -> float:
+        """Upper end of the 95 % interval of H."""
+        return self.n_dims + 1 - self.low
+
+    @property
+    def gap(self) -> float:
+        """By how much the madogram's D is above the value: roughness that is only noise."""
+        return self.madogram - self.value
+
+
+def roughness(
+    coordinates: np.ndarray,
+    scores: np.ndarray,
+    *,
+    noise_variance: float | None = None,
+    seed: int = 0,
+) -> Roughness:
+    """Graph dimension and Hurst exponent of scattered or gridded scores.
+
+    Restricted maximum likelihood of a power-variogram field with a nugget; the 95 % interval of H
+    is ``{H: 2 (max - profile) <= 3.84}``. Where the scores do not show whether there is noise, the
+    value is the mean of H over the posterior (H even on 0 to 1, no noise with probability 1/4, the
+    odds of noise log-uniform), which is more accurate there; otherwise it is the maximum.
+
+    Coordinates that fill a grid are passed on to :func:`roughness_of_grid`. Of more than 400
+    scattered trials a random 400 are used.
+
+    Parameters
+    ----------
+    coordinates : np.ndarray
+        Shape (n, d), unit coordinates: D is that of the landscape on the search scale, with the
+        dimensions' ranges as units.
+    scores : np.ndarray
+        Shape (n,); NaN marks a failed trial, which is left out.
+    noise_variance : float or None, default=None
+        Variance of the noise in a score, where folds or repeats tell it; one value for all trials.
+        Narrows the interval a lot where noise is more than a few per cent of the scores' spread.
+    seed : int, default=0
+        Of the random choice among more than 400 trials.
+
+    Returns
+    -------
+    Roughness
+
+    Raises
+    ------
+    ValueError
+        If shapes do not agree, a coordinate is not finite, a score infinite, or
+        ``noise_variance`` negative or not finite.
+
+    Notes
+    -----
+    Assumes increments that are Gaussian, alike in all directions and everywhere. Trials that a
+    search gathered around its optimum describe the explored region, not the space. Without known
+    noise, roughness near ``H = 0.2`` and noise are hard to tell apart on 20 x 20 cells or fewer.
+    Sums of one-dimensional functions and scores near a bound (accuracies near 1) are not
+    Gaussian-like; D is then a description, not a measurement.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> u = rng.random((100, 2))
+    >>> found = roughness(u, np.exp(-4 * ((u - 0.4) ** 2).sum(1)))
+    >>> found.verdict, round(found.value, 1)
+    ('smooth', 2.0)
+    """
+    coordinates, scores = _checked(coordinates, scores)
+    _check_noise_variance(noise_variance)
+    grid = _as_grid(coordinates, scores)
+    if grid is not None:
+        axes, z = grid
+        return _of_grid(axes, z, noise_variance, seed)
+    return _of_scattered(coordinates, scores, noise_variance, seed)
+
+
+def roughness_of_grid(
+    scores: np.ndarray,
+    axes: Sequence[np.ndarray] | None = None,
+    *,
+    noise_variance: float | None = None,
+    seed: int = 0,
+) -> Roughness:
+    """Graph dimension and Hurst exponent of scores on a grid.
+
+    As :func:`roughness`, and faster: a full grid of up to 1024 cells (256 per parity block) is
+    decomposed exactly. Of a larger full and evenly spaced grid, tiles of about 256 cells at strides
+    1, 2, 4, ... are fitted together, which has no known interval: ``low`` and ``high`` are NaN. A
+    grid with holes or uneven axes is treated as scattered trials.
+
+    Parameters
+    ----------
+    scores : np.ndarray
+        Shape (n_1, ..., n_d), ``indexing="ij"``; NaN marks a hole.
+    axes : sequence of np.ndarray or None, default=None
+        Increasing unit coordinates along each axis, shapes (n_k,). None spaces them evenly over 0
+        to 1.
+    noise_variance, seed
+        See :func:`roughness`.
+
+    Returns
+    -------
+    Roughness
+
+    Raises
+    ------
+    ValueError
+        As :func:`roughness`; also if axes do not fit the scores, or do not increase.
+
+    Examples
+    --------
+    >>> x, y = np.meshgrid(np.linspace(0, 1, 20), np.linspace(0, 1, 20), indexing="ij")
+    >>> roughness_of_grid(np.sin(3 * x) * y).verdict
+    'smooth'
+    >>> noise = np.random.default_rng(0).standard_normal((20, 20))
+    >>> roughness_of_grid(noise).reason
+    'noise alone explains the scores as well as a landscape does'
+    """
+    scores = np.asarray(scores, dtype=float)
+    if scores.ndim == 0:
+        raise ValueError("scores need at least one dimension, got a single number")
+    if np.isinf(scores).any():
+        raise ValueError("scores must be finite or NaN, got an infinity")
+    _check_noise_variance(noise_variance)
+    if axes is None:
+        axes = [np.linspace(0.0, 1.0, length) for length in scores.shape]
+    axes = [np.asarray(axis, dtype=float) for axis in axes]
+    if tuple(axis.shape for axis in axes) != tuple((length,) for length in scores.shape):
+        shapes = [axis.shape for axis in axes]
+        raise ValueError(f"axes of shapes {shapes} do not fit scores of shape {scores.shape}")
+    for k, axis in enumerate(axes):
+        if not (np.isfinite(axis).all() and (np.diff(axis) > 0).all()):
+            raise ValueError(f"axes[{k}] must be finite and increase")
+    return _of_grid(axes, scores, noise_variance, seed)
+
+
+def _of_scattered(
+    coordinates: np.ndarray, scores: np.ndarray, noise_variance: float | None, seed: int
+) -> Roughness:
+    known = np.isfinite(scores)
+    coordinates, scores = coordinates[known], scores[known]
+    silent = _abstained(coordinates, scores)
+    if silent is not None:
+        return silent
+    n = len(scores)
+    if n > MAX_SCATTERED:
+        chosen = np.random.default_rng(seed).choice(n, MAX_SCATTERED, replace=False)
+        coordinates, scores = coordinates[chosen], scores[chosen]
+        if _abstained(coordinates, scores) is not None:
+            reason = f"{MAX_SCATTERED} trials chosen at random show no difference"
+            d = coordinates.shape[1]
+            return Roughness(math.nan, math.nan, math.nan, n, reason=reason, n_dims=d)
+    distances = pdist(coordinates)
+    blank = Roughness(
+        math.nan,
+        math.nan,
+        math.nan,
+        len(scores),
+        scales=(float(distances[distances > 0].min()), float(distances.max())),
+        n_dims=coordinates.shape[1],
+        madogram=coordinates.shape[1] + 1 - _binned_madogram(distances, scores),
+    )
+    z, unit = _standardised(scores)
+    spectrum = PowerVariogram.scattered(coordinates).spectrum(z)
+    return _judged(blank, spectrum, _in_units(noise_variance, unit), exact=True)
+
+
+def _of_grid(
+    axes: Sequence[np.ndarray], scores: np.ndarray, noise_variance: float | None, seed: int
+) -> Roughness:
+    shape = scores.shape
+    full = bool(np.isfinite(scores).all())
+    blocks = math.prod((length + 1) // 2 for length in shape)
+    exact = full and scores.size <= MAX_GRID and blocks <= MAX_BLOCK and _mirrored(axes)
+    tiled = full and not exact and scores.size > MAX_SCATTERED and _even(axes)
+    if not (exact or tiled):
+        places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shape))
+        found = _of_scattered(places, scores.ravel(), noise_variance, seed)
+        if _even(axes) and not math.isnan(found.madogram):
+            found = replace(found, madogram=len(shape) + 1 - _grid_madogram(scores))
+        return found
+    corners = np.array([[axis[0], axis[-1]] for axis in axes]).T
+    silent = _abstained(corners, scores)
+    if silent is not None:
+        return silent
+    z, unit = _standardised(scores)
+    tile = shape if exact else _tile_of(shape)
+    extents = [axis[side - 1] - axis[0] for axis, side in zip(axes, tile, strict=True)]
+    strides = [1] if exact else _strides(shape, tile)
+    blank = Roughness(
+        math.nan,
+        math.nan,
+        math.nan,
+        scores.size,
+        scales=(
+            float(min(np.diff(axis).min() for axis in axes)),
+            float(math.hypot(*extents) * strides[-1]),
+        ),
+        n_dims=len(shape),
+        madogram=len(shape) + 1 - _grid_madogram(scores) if _even(axes) else math.nan,
+    )
+    design = PowerVariogram.grid([axis[:side] for axis, side in zip(axes, tile, strict=True)])
+    spectra = []
+    for stride in strides:
+        tiles = _tiles(z, tile, stride)
+        spectra.append(design.spectrum(tiles, tiles.shape[1]).stretched(stride))
+    return _judged(blank, Spectrum.pooled(spectra), _in_units(noise_variance, unit), exact=exact)
+
+
+def _judged(
+    blank: Roughness, spectrum: Spectrum, noise_variance: float | None, *, exact: bool
+) -> Roughness:
+    """The verdict on standardised scores; ``exact`` unless the likelihood is a composite."""
+    d = blank.n_dims
+    if spectrum.power.max() < _CONSTANT:
+        return replace(blank, reason="the scores compared do not differ")
+    surface, total = spectrum.log_likelihood(noise_variance)
+    by_hurst = profile(surface)
+    peak = float(by_hurst.max())
+    pure_noise = noise_variance != 0.0 and peak - float(surface[:, -1].max()) <= _HALF_CHI2
+    if noise_variance is None:
+        noise = _noise(surface, total, spectrum.n_contrasts, blank.n, exact=exact)
+    else:
+        share = min(noise_variance, 1.0)
+        noise = Estimate(share, share, share, blank.n)
+    if pure_noise or noise.value > MAX_NOISE:
+        reason = "noise alone explains the scores as well as a landscape does"
+        return replace(blank, reason=reason, verdict="noise", noise=noise)
+
+    fine = CubicSpline(HURST, by_hurst)(_FINE)
+    hurst = float(_FINE[fine.argmax()])
+    if not exact:
+        verdict: Verdict = "smooth" if hurst >= SMOOTH else "rough"
+        return replace(blank, value=d + 1 - hurst, verdict=verdict, noise=noise)
+
+    low, high = _interval(_FINE, fine)
+    noise_is_evident = peak - float(surface[:, 0].max()) > _HALF_CHI2
+    if noise_variance is None and not noise_is_evident:
+        hurst = min(max(_posterior_mean(surface), low), high)
+    found = replace(blank, low=d + 1 - high, high=d + 1 - low, noise=noise)
+    if high - low > MAX_WIDTH:
+        return replace(found, reason=f"the interval of D is wider than {MAX_WIDTH}")
+    found = replace(found, value=d + 1 - hurst)
+    if high < HURST[-1]:
+        return replace(found, verdict="rough")
+    return replace(found, verdict="smooth") if hurst >= SMOOTH else found
+
+
+def _noise(surface: np.ndarray, total: np.ndarray, m: float, n: int, *, exact: bool) -> Estimate:
+    """The noise variance, where that of the scores is 1, with its profile-likelihood interval.
+
+    At noise variance ``N`` and share ``q`` the total variance is ``s = N / q``, which takes ``m / 2
+    [log(s / total) + total / s - 1]`` from the log-likelihood at the best total.
+    """
+    variances = np.minimum(SHARES * total, 1.0)
+    peak = float(surface.max())
+    if peak - float(surface[:, -1].max()) <= _HALF_CHI2:
+        value = 1.0  # pure noise is not refuted, and simpler
+    else:
+        value = float(variances.flat[surface.argmax()])
+    if not exact:
+        return Estimate(value, math.nan, math.nan, n)
+    likely = surface >= peak - 2.0 * _HALF_CHI2  # the rest bounds no interval
+    values, at = surface[likely], np.log((SHARES * total)[likely])
+    candidates = np.linspace(math.log(SHARES[1]), math.log(2.0), 481)
+    ratio = np.clip(candidates[:, None] - at, -50.0, 50.0)
+    over_rest = (values - 0.5 * m * (ratio + np.exp(-ratio) - 1.0)).max(1)
+    if peak - float(surface[:, 0].max()) <= _HALF_CHI2:
+        over_rest[0] = peak  # no noise is not refuted
+    low, high = np.exp(_interval(candidates, over_rest))
+    low = 0.0 if low <= SHARES[1] else float(low)
+    return Estimate(value, min(low, value), min(max(float(high), value), 1.0), n)
+
+
+def _interval(x: np.ndarray, profile: np.ndarray) -> tuple[float, float]:
+    """The first and last ``x`` not refuted by a profile log-likelihood, interpolated between."""
+    excess = profile - (profile.max() - _HALF_CHI2)
+    inside = np.flatnonzero(excess >= 0)
+    first, last = int(inside[0]), int(inside[-1])
+    low, high = float(x[first]), float(x[last])
+    if first > 0:
+        low = float(np.interp(0.0, excess[first - 1 : first + 1], x[first - 1 : first + 1]))
+    if last < len(x) - 1:
+        high = float(np.interp(0.0, excess[last : last + 2][::-1], x[last : last + 2][::-1]))
+    return low, high
+
+
+def _posterior_mean(surface: np.ndarray) -> float:
+    """Mean of H over H and the noise share, from the log-likelihood at HURST x SHARES."""
+    prior = np.full(len(SHARES), (1.0 - _P_NO_NOISE) / (len(SHARES) - 1))
+    prior[0] = _P_NO_NOISE
+    top = surface.max(1)
+    log_marginal = top + np.log(np.exp(surface - top[:, None]) @ prior)
+    fine = CubicSpline(HURST, log_marginal)(_FINE)
+    return float(np.average(_FINE, weights=np.exp(fine - fine.max())))
+
+
+def _tile_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The most nearly cubic tile of at most TILE cells that fits in a grid."""
+    tile = [1] * len(shape)
+    while True:
+        sides = [k for k, length in enumerate(shape) if tile[k] < length]
+        grown = min(sides, key=lambda k: tile[k])
+        tile[grown] += 1
+        if math.prod(tile) > TILE:
+            tile[grown] -= 1
+            return tuple(tile)
+
+
+def _strides(shape: tuple[int, ...], tile: tuple[int, ...]) -> list[int]:
+    """1, 2, 4, ... as long as a tile fits in the grid."""
+    pairs = [(length, side) for length, side in zip(shape, tile, strict=True) if side > 1]
+    largest = min((length - 1) // (side - 1) for length, side in pairs)
+    return [2**k for k in range(largest.bit_length())]
+
+
+def _tiles(z: np.ndarray, tile: tuple[int, ...], stride: int) -> np.ndarray:
+    """Tiles spread over a grid, shape (cells of a tile, n_tiles)."""
+    sides = [(side - 1) * stride + 1 for side in tile]
+    places = [length // side for length, side in zip(z.shape, sides, strict=True)]
+    while math.prod(places) > MAX_TILES:
+        places[places.index(max(places))] -= 1
+    starts = [
+        np.linspace(0, length - side, count + 2)[1:-1].round().astype(int)
+        if count == 1
+        else np.linspace(0, length - side, count).round().astype(int)
+        for length, side, count in zip(z.shape, sides, places, strict=True)
+    ]
+    corners = np.stack(np.meshgrid(*starts, indexing="ij"), axis=-1).reshape(-1, z.ndim)
+    columns = [
+        z[tuple(slice(c, c + side, stride) for c, side in zip(corner, sides, strict=True))].ravel()
+        for corner in corners
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _grid_madogram(scores: np.ndarray) -> float:
+    """H from mean absolute differences at lags 1 and 2 (Gneiting et al. 2012, eq. 18), p = 1."""
+    at_lag = [0.0, 0.0]
+    for axis, length in enumerate(scores.shape):
+        if length < 3:
+            continue
+        for lag in (1, 2):
+            ahead = np.take(scores, range(lag, length), axis)
+            behind = np.take(scores, range(length - lag), axis)
+            steps = np.abs(ahead - behind)
+            steps = steps[np.isfinite(steps)]
+            if steps.size == 0:
+                return math.nan
+            at_lag[lag - 1] += float(steps.mean())
+    if min(at_lag) <= 0.0:
+        return math.nan
+    return min(max(math.log2(at_lag[1] / at_lag[0]), 0.0), 1.0)
+
+
+def _binned_madogram(distances: np.ndarray, scores: np.ndarray) -> float:
+    """H from mean absolute differences in 8 bins of as many pairs, up to 35 % of the extent."""
+    steps = pdist(scores[:, None], "cityblock")
+    near = (distances > 0) & (distances <= 0.35 * distances.max())
+    order = np.argsort(distances[near], kind="stable")
+    bins = [b for b in np.array_split(order, 8) if len(b)]
+    lags = np.array([distances[near][b].mean() for b in bins])
+    means = np.array([steps[near][b].mean() for b in bins])
+    usable = means > 0
+    if usable.sum() < 4 or np.ptp(lags[usable]) == 0:
+        return math.nan
+    slope = np.polyfit(np.log(lags[usable]), np.log(means[usable]), 1)[0]
+    return float(min(max(slope, 0.0), 1.0))
+
+
+def _abstained(coordinates: np.ndarray, scores: np.ndarray) -> Roughness | None:
+    """The verdict that needs no fit, or None: ``coordinates`` may be the corners of a grid."""
+    n, d = scores.size, coordinates.shape[1]
+    verdict: Verdict = "not enough data"
+    if n > 1 and np.ptp(scores / max(np.abs(scores).max(), 1e-300)) <= _CONSTANT:
+        verdict, reason = "constant", "the scores do not differ"
+    elif n < MIN_TRIALS:
+        reason = f"{n} trials with a score are too few, {MIN_TRIALS} are needed"
+    elif (still := np.flatnonzero(np.ptp(coordinates, axis=0) == 0)).size:
+        reason = f"dimension {still[0]} does not vary: leave it out"
+    else:
+        return None
+    return Roughness(math.nan, math.nan, math.nan, n, reason=reason, n_dims=d, verdict=verdict)
+
+
+def _standardised(scores: np.ndarray) -> tuple[np.ndarray, float]:
+    """Scores of mean 0 and variance 1, and the unit they were divided by."""
+    size = float(np.abs(scores).max())
+    z = scores / size
+    z = z - z.mean()
+    spread = float(z.std())
+    return z / spread, size * spread
+
+
+def _in_units(noise_variance: float | None, unit: float) -> float | None:
+    if noise_variance is None:
+        return None
+    share = (math.sqrt(noise_variance) / unit) ** 2
+    return share if share >= _NONE else 0.0
+
+
+def _mirrored(axes: Sequence[np.ndarray]) -> bool:
+    """Whether each axis looks the same from both ends."""
+    return all(np.allclose(axis + axis[::-1], axis[0] + axis[-1], atol=1e-9) for axis in axes)
+
+
+def _even(axes: Sequence[np.ndarray]) -> bool:
+    """Whether each axis is evenly spaced."""
+    return all(len(axis) < 3 or np.allclose(np.diff(axis, 2), 0.0, atol=1e-9) for axis in axes)
+
+
+def _as_grid(
+    coordinates: np.ndarray, scores: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray] | None:
+    """Axes and scores of trials that fill a grid, in whatever order; None for others."""
+    n, d = coordinates.shape
+    if n == 0:
+        return None
+    axes, places = [], []
+    for column in coordinates.T:
+        axis, place = np.unique(column, return_inverse=True)
+        axes.append(axis)
+        places.append(place.reshape(-1))
+    shape = tuple(len(axis) for axis in axes)
+    if d == 0 or math.prod(shape) != n:
+        return None
+    flat = np.ravel_multi_index(tuple(places), shape)
+    if len(np.unique(flat)) != n:
+        return None
+    z = np.empty(n)
+    z[flat] = scores
+    return axes, z.reshape(shape)
+
+
+def _checked(coordinates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    coordinates = np.asarray(coordinates, dtype=float)
+    scores = np.asarray(scores, dtype=float)
+    if coordinates.ndim != 2 or coordinates.shape[1] == 0:
+        raise ValueError(f"coordinates must have shape (n, d), d >= 1, got {coordinates.shape}")
+    if scores.shape != coordinates.shape[:1]:
+        raise ValueError(
+            f"scores must have shape ({len(coordinates)},) like coordinates, got {scores.shape}"
+        )
+    if not np.isfinite(coordinates).all():
+        raise ValueError("coordinates must be finite, got NaN or an infinity")
+    if np.isinf(scores).any():
+        raise ValueError("scores must be finite or NaN, got an infinity")
+    return coordinates, scores
+
+
+def _check_noise_variance(noise_variance: float | None) -> None:
+    if noise_variance is not None and not 0.0 <= noise_variance < math.inf:
+        raise ValueError(
+            f"noise_variance must be None or a finite number >= 0, got {noise_variance!r}"
+        )

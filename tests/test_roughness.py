@@ -1,0 +1,361 @@
+import functools
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fractal_tuner.analysis.roughness import roughness, roughness_of_grid
+from fractal_tuner.analysis.variogram import HURST, PowerVariogram
+from fractal_tuner.dimensions import Integer, Real
+
+SIDE = 20
+X, Y = np.meshgrid(np.linspace(0, 1, SIDE), np.linspace(0, 1, SIDE), indexing="ij")
+BUMP = np.exp(-((X - 0.4) ** 2 + (Y - 0.6) ** 2) / 0.08)
+
+
+@functools.cache
+def factor(hurst, side=SIDE):
+    """Cholesky factor of fractional Brownian motion started in the corner (0, 0)."""
+    axis = np.linspace(0, 1, side)
+    places = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    return np.linalg.cholesky(brownian_covariance(places, hurst))
+
+
+def brownian_covariance(places, hurst):
+    r = np.linalg.norm(places, axis=1) ** (2 * hurst)
+    h = np.linalg.norm(places[:, None] - places, axis=-1) ** (2 * hurst)
+    return 0.5 * (r[:, None] + r - h) + 1e-10 * np.eye(len(places))
+
+
+def brownian(hurst, noise, seed, side=SIDE):
+    """A fractional Brownian surface of variance 1, plus noise of the given standard deviation."""
+    rng = np.random.default_rng([seed, round(100 * hurst)])
+    z = (factor(hurst, side) @ rng.standard_normal(side * side)).reshape(side, side)
+    return (z - z.mean()) / z.std() + noise * rng.standard_normal(z.shape)
+
+
+def noisy_bump(noise, seed=0):
+    return BUMP + noise * BUMP.std() * np.random.default_rng(seed).standard_normal(BUMP.shape)
+
+
+def rms(errors):
+    return math.sqrt(np.mean(np.square(errors)))
+
+
+# Known truth ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hurst", [0.2, 0.5, 0.8])
+def test_brownian_surfaces_have_dimension_3_minus_hurst(hurst):
+    # Root mean square error over 80 seeds: 0.04 to 0.08; of eight seeds at most 0.11.
+    found = [roughness_of_grid(brownian(hurst, 0.01, seed)) for seed in range(8)]
+    assert rms([f.value - (3 - hurst) for f in found]) < 0.13
+    assert sum(f.low <= 3 - hurst <= f.high for f in found) >= 6
+    assert all(f.low <= f.value <= f.high for f in found)
+    assert found[0].hurst == pytest.approx(3 - found[0].value)
+    assert found[0].hurst_low == pytest.approx(3 - found[0].high)
+    assert found[0].hurst_high == pytest.approx(3 - found[0].low)
+
+
+@pytest.mark.slow
+def test_error_and_coverage_at_20_by_20_reach_the_targets():
+    target = {0.2: 0.12, 0.5: 0.10, 0.8: 0.08}
+    coverage = []
+    for hurst, allowed in target.items():
+        for noise in (0.0, 0.01, 0.05):
+            found = [roughness_of_grid(brownian(hurst, noise, seed)) for seed in range(100)]
+            assert all(f.reason is None for f in found)
+            assert rms([f.value - (3 - hurst) for f in found]) <= allowed
+            coverage.append(np.mean([f.low <= 3 - hurst <= f.high for f in found]))
+    assert min(coverage) >= 0.85
+    assert 0.92 <= np.mean(coverage) <= 0.99
+
+
+def test_a_brownian_path_has_dimension_3_halves():
+    # Standard deviation over 40 seeds: 0.06.
+    u = np.sort(np.random.default_rng(1).random(200))
+    steps = np.diff(u, prepend=0.0)
+    path = np.cumsum(np.sqrt(steps) * np.random.default_rng(2).standard_normal(200))
+    found = roughness(u[:, None], path)
+    assert found.verdict == "rough"
+    assert abs(found.value - 1.5) < 0.2
+
+
+@pytest.mark.parametrize("hurst", [0.3, 0.7])
+def test_scattered_trials_in_three_dimensions_are_answered(hurst):
+    # Errors over 20 seeds have standard deviations 0.10 and 0.08.
+    rng = np.random.default_rng(5)
+    u = rng.random((200, 3))
+    z = np.linalg.cholesky(brownian_covariance(u, hurst)) @ rng.standard_normal(200)
+    found = roughness(u, z + 0.05 * z.std() * rng.standard_normal(200))
+    assert abs(found.hurst - hurst) < 0.3
+    assert found.low <= 4 - hurst <= found.high
+
+
+def test_noise_is_told_from_roughness():
+    # Noise of a fifth of the standard deviation: share 0.04 / 1.04. The madogram takes it for
+    # roughness: D = 2.5 instead of 2.2.
+    found = [roughness_of_grid(brownian(0.8, 0.2, seed)) for seed in range(8)]
+    assert abs(np.median([f.noise.value for f in found]) - 0.038) < 0.015
+    assert np.mean([f.noise.low <= 0.038 <= f.noise.high for f in found]) >= 0.7
+    assert np.mean([f.gap for f in found]) > 0.1
+
+
+def test_known_noise_narrows_the_interval():
+    for seed in range(4):
+        z = brownian(0.2, 0.2, seed)
+        unknown, known = roughness_of_grid(z), roughness_of_grid(z, noise_variance=0.04)
+        assert known.high - known.low < 0.6 * (unknown.high - unknown.low)
+        assert abs(known.hurst - 0.2) < 0.15
+        assert known.noise.low == known.noise.value == known.noise.high
+
+
+# Honesty ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.05, 0.1, 0.2])
+def test_a_smooth_bump_with_noise_is_smooth(noise):
+    # Over 30 seeds D is 2.02 to 2.08 at 0.2.
+    found = roughness_of_grid(noisy_bump(noise))
+    assert found.verdict == "smooth"
+    assert 2.0 <= found.value <= 2.1
+
+
+def test_a_plane_is_smooth():
+    found = roughness_of_grid(X + 2 * Y)
+    assert found.verdict == "smooth"
+    assert 2.0 <= found.value <= 2.1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_white_noise_is_noise(seed):
+    rng = np.random.default_rng(seed)
+    for found in (
+        roughness_of_grid(rng.standard_normal((SIDE, SIDE))),
+        roughness(rng.random((60, 2)), rng.standard_normal(60)),
+        roughness_of_grid(rng.standard_normal((SIDE, SIDE)), noise_variance=1.0),
+    ):
+        assert found.verdict == "noise"
+        assert math.isnan(found.value)
+        assert found.noise.value > 0.8
+
+
+def test_constant_scores_are_constant():
+    for level in (0.0, 3.3, -1e300):
+        found = roughness_of_grid(np.full((SIDE, SIDE), level))
+        assert found.verdict == "constant"
+        assert math.isnan(found.value)
+    assert roughness_of_grid(np.full((3, 3), 0.5)).verdict == "constant"
+
+
+@pytest.mark.parametrize("side", [1, 3, 5, 7])
+def test_fewer_than_50_trials_are_not_enough(side):
+    found = roughness_of_grid(np.random.default_rng(0).random((side, side)))
+    assert found.verdict == "not enough data"
+    assert math.isnan(found.value)
+    assert "too few" in found.reason
+
+
+def test_a_wide_interval_is_shown_without_a_value():
+    rng = np.random.default_rng(11)
+    u = rng.random((50, 4))
+    found = roughness(u, u.sum(1) + rng.standard_normal(50))
+    assert found.verdict in {"noise", "not enough data"}
+    assert math.isnan(found.value)
+
+
+def test_holes_are_left_out():
+    z = noisy_bump(0.05)
+    z[np.random.default_rng(1).random(z.shape) < 0.3] = np.nan
+    found = roughness_of_grid(z)
+    assert found.verdict == "smooth"
+    assert found.n == np.isfinite(z).sum()
+
+
+def test_log_and_integer_dimensions_are_measured_on_their_search_scale():
+    rate, depth = Real(1e-4, 1.0, log=True), Integer(1, 40)
+    values = [(rate.code(a), depth.code(b)) for a, b in np.random.default_rng(3).random((150, 2))]
+    u = np.array([(rate.unit(a), depth.unit(b)) for a, b in values])
+    z = [-((math.log10(a) + 2) ** 2) - (b / 20 - 1) ** 2 for a, b in values]
+    found = roughness(u, np.array(z))
+    assert found.verdict == "smooth"
+    assert 2.0 <= found.value <= 2.1
+
+
+# Invariances ------------------------------------------------------------------------------------
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3), st.integers(0, 1000))
+def test_a_positive_affine_change_of_scores_changes_nothing(slope, shift, seed):
+    z = brownian(0.5, 0.1, seed, side=9)
+    before = roughness_of_grid(z, noise_variance=0.01)
+    after = roughness_of_grid(slope * z + shift, noise_variance=0.01 * slope**2)
+    assert after.verdict == before.verdict
+    assert after.low == pytest.approx(before.low, abs=1e-4)
+    assert after.value == pytest.approx(before.value, abs=1e-4, nan_ok=True)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 1000))
+def test_the_order_of_dimensions_trials_and_ends_does_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    u = rng.random((60, 3))
+    z = u.sum(1) + 0.3 * rng.standard_normal(60)
+    before = roughness(u, z)
+    order = rng.permutation(60)
+    after = roughness(1.0 - u[order][:, [2, 0, 1]], z[order])
+    assert after.verdict == before.verdict
+    assert after.low == pytest.approx(before.low, abs=1e-4, nan_ok=True)
+    assert after.value == pytest.approx(before.value, abs=1e-4, nan_ok=True)
+
+
+def test_a_grid_is_recognised_in_any_order_and_agrees_with_scattered_trials():
+    z = brownian(0.5, 0.05, 3)
+    u = np.stack([X.ravel(), Y.ravel()], 1)
+    order = np.random.default_rng(0).permutation(z.size)
+    grid = roughness_of_grid(z)
+    assert roughness(u[order], z.ravel()[order]) == grid
+    # A shift by rounding error hides the grid: the same likelihood, decomposed as a whole.
+    hidden = roughness(u + 1e-9 * np.random.default_rng(1).random(u.shape), z.ravel())
+    assert hidden.value == pytest.approx(grid.value, abs=1e-3)
+    assert hidden.low == pytest.approx(grid.low, abs=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(7,), (6, 5), (3, 4, 5), (1, 9)])
+def test_parity_blocks_have_the_likelihood_of_the_whole(shape):
+    axes = [np.linspace(0, 1, length) for length in shape]
+    places = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(shape))
+    z = np.random.default_rng(0).standard_normal(len(places))
+    shares = np.array([1e-3, 0.3, 1.0])
+    whole, _ = PowerVariogram.scattered(places).spectrum(z).log_likelihood(shares=shares)
+    blocks, _ = PowerVariogram.grid(axes).spectrum(z).log_likelihood(shares=shares)
+    np.testing.assert_allclose(blocks, whole, rtol=1e-9)
+
+
+def test_the_likelihood_is_that_of_the_contrasts():
+    # Against the density written out: variances of differences from the last trial.
+    rng = np.random.default_rng(0)
+    u, z, share = rng.random((12, 2)), rng.standard_normal(12), 0.2
+    spectrum = PowerVariogram.scattered(u).spectrum(z)
+    value, _ = spectrum.log_likelihood(0.5, np.array([share]))
+    k = len(HURST) // 2
+    total = 0.5 / share
+    scale = (1 - share) * total / spectrum.eigenvalues[k].mean()
+    difference = np.hstack([np.eye(11), -np.ones((11, 1))])
+    h = np.linalg.norm(u[:, None] - u, axis=-1) ** (2 * HURST[k])
+    covariance = difference @ (-scale * h + 0.5 * np.eye(12)) @ difference.T
+    w = difference @ z
+    expected = -0.5 * (np.linalg.slogdet(covariance)[1] + w @ np.linalg.solve(covariance, w))
+    # Other contrasts change the density by a constant: half the log determinant of their products.
+    expected += 0.5 * np.linalg.slogdet(difference @ difference.T)[1]
+    assert value[k, 0] == pytest.approx(expected, rel=1e-9)
+
+
+# Large grids and many trials --------------------------------------------------------------------
+
+
+def test_a_large_grid_is_tiled_and_has_no_interval():
+    axis = np.linspace(0, 1, 128)
+    z = np.sin(5 * axis)[:, None] * np.cos(3 * axis)
+    z = z + 0.05 * z.std() * np.random.default_rng(0).standard_normal(z.shape)
+    found = roughness_of_grid(z)
+    assert found.verdict == "smooth"
+    assert found.n == z.size
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert found.noise.value == pytest.approx(0.0025, rel=0.2)
+    assert found.gap > 0.5
+    assert roughness_of_grid(np.random.default_rng(0).standard_normal((64, 64))).verdict == "noise"
+
+
+def test_of_many_scattered_trials_a_random_400_are_used():
+    rng = np.random.default_rng(0)
+    u = rng.random((3000, 2))
+    z = np.sin(4 * u[:, 0]) * u[:, 1]
+    found = roughness(u, z, seed=1)
+    assert found.n == 400
+    assert found.verdict == "smooth"
+    assert found == roughness(u, z, seed=1)
+
+
+def test_a_lonely_spike_is_not_rough():
+    z = np.zeros((200, 200))
+    z[3, 5] = 1.0
+    assert roughness_of_grid(z).verdict in {"noise", "not enough data"}
+    z[7, 7] = np.nan
+    assert roughness_of_grid(z).verdict in {"noise", "not enough data"}
+
+
+# Bad input --------------------------------------------------------------------------------------
+
+
+def test_landscapes_without_information_have_a_reason():
+    rng = np.random.default_rng(0)
+    for u, z in [
+        (np.empty((0, 2)), np.empty(0)),
+        (np.ones((1, 1)), np.ones(1)),
+        (rng.random((80, 2)), np.full(80, np.nan)),
+        (np.full((80, 2), 0.5), rng.random(80)),
+        (np.column_stack([rng.random(80), np.zeros(80)]), rng.random(80)),
+        (rng.random((60, 100)), rng.random(60)),
+    ]:
+        found = roughness(u, z)
+        assert math.isnan(found.value)
+        assert found.reason
+
+
+def test_repeated_places_do_no_harm():
+    rng = np.random.default_rng(0)
+    u = np.repeat(rng.random((60, 2)), 2, axis=0)
+    found = roughness(u, u.sum(1) + 0.1 * rng.standard_normal(120))
+    assert found.noise.low < 0.01 / 0.18 < found.noise.high  # of the variance of u.sum(1) + noise
+    assert roughness(u, u.sum(1)).verdict == "smooth"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"coordinates": np.zeros(60)}, "coordinates must have shape"),
+        ({"coordinates": np.zeros((60, 0))}, "coordinates must have shape"),
+        ({"coordinates": np.full((60, 2), np.nan)}, "coordinates must be finite"),
+        ({"scores": np.zeros(59)}, "scores must have shape"),
+        ({"scores": np.full(60, np.inf)}, "scores must be finite or NaN"),
+        ({"noise_variance": -1.0}, "noise_variance must be"),
+        ({"noise_variance": math.nan}, "noise_variance must be"),
+    ],
+)
+def test_bad_input_is_refused_by_name(change, message):
+    given_ = {"coordinates": np.random.default_rng(0).random((60, 2)), "scores": np.arange(60.0)}
+    with pytest.raises(ValueError, match=message):
+        roughness(**(given_ | change))
+
+
+@pytest.mark.parametrize(
+    ("scores", "axes", "message"),
+    [
+        (1.0, None, "at least one dimension"),
+        (np.full((9, 9), -np.inf), None, "infinity"),
+        (np.zeros((9, 9)), [np.arange(9.0)], "do not fit"),
+        (np.zeros((9, 9)), [np.arange(9.0), np.zeros(9)], r"axes\[1\] must be finite and increase"),
+    ],
+)
+def test_bad_grids_are_refused_by_name(scores, axes, message):
+    with pytest.raises(ValueError, match=message):
+        roughness_of_grid(scores, axes)
+
+
+@pytest.mark.slow
+def test_a_grid_of_400_takes_under_0_3_s_and_400_scattered_trials_under_1_s():
+    u = np.random.default_rng(0).random((400, 2))
+    z = brownian(0.5, 0.05, 0)
+    for run, allowed in [
+        (lambda: roughness_of_grid(z), 0.3),
+        (lambda: roughness(u, z.ravel()), 1.0),
+    ]:
+        start = time.process_time()
+        run()
+        assert time.process_time() - start < allowed
