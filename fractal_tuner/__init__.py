@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fractal_tuner.analysis.local import gradient_magnitude, local_complexity, map_correlation
     from fractal_tuner.dimensions import Categorical, Integer, Ordinal, Real
     from fractal_tuner.landscape import Landscape, map_landscape
     from fractal_tuner.oracle import FractalOracle, FractalTuner
@@ -39,6 +40,9 @@ __all__ = [
     # what it looks like
     "Landscape",
     "map_landscape",
+    "gradient_magnitude",
+    "local_complexity",
+    "map_correlation",
     "HistoryDisplay",
     "ZoomPathDisplay",
 ]
@@ -59,6 +63,9 @@ _HOMES = {
     "FractalTuner": "oracle",
     "Landscape": "landscape",
     "map_landscape": "landscape",
+    "gradient_magnitude": "analysis.local",
+    "local_complexity": "analysis.local",
+    "map_correlation": "analysis.local",
     "HistoryDisplay": "report",
     "ZoomPathDisplay": "report",
 }

@@ -12,7 +12,14 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from fractal_tuner.dimensions import Categorical, Dimension, Ordinal, Quantile, as_dimension
+from fractal_tuner.dimensions import (
+    Categorical,
+    Dimension,
+    Integer,
+    Ordinal,
+    Quantile,
+    as_dimension,
+)
 from fractal_tuner.smoothing import leave_one_out, local_linear
 from fractal_tuner.space import Key, SearchSpace, as_space
 from fractal_tuner.trials import Trial, TrialLog, Window
@@ -65,6 +72,8 @@ class Axis:
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"axis {self.name!r} reaches from 0 to 1, got {value!r}")
             return float(value)
+        if isinstance(self.dimension, Integer) and isinstance(value, float) and value.is_integer():
+            value = int(value)  # numeric arrays have one type for all of their columns
         try:
             return self.dimension.unit(self.dimension.code_of(value))
         except ValueError as error:
@@ -602,8 +611,8 @@ class Landscape:
         [0.0, 1.0, 2.0, 3.0, 4.0]
         """
         x, y = self._fittable()
-        shown = self if at is None else self._at(at)
-        h = leave_one_out(x, y)[0] if bandwidth is None else _checked_bandwidth(bandwidth)
+        shown = self.at(at)
+        h = leave_one_out(x, y)[0] if bandwidth is None else bandwidth
         fit = local_linear(x, y, shown.coordinates, h)
         if not np.isfinite(fit.value).any():
             raise ValueError("the scores determine no plane; an axis has one value, or two are one")
@@ -632,8 +641,16 @@ class Landscape:
             )
         return x, y
 
-    def _at(self, at: Any) -> Self:
-        """An empty landscape at listed places, or on a regular grid of the window."""
+    def at(self, at: Any) -> Self:
+        """Where to fit: here if None, on so many grid lines along each axis, or at listed places.
+
+        Parameters
+        ----------
+        at : None, int, or array-like, shape (m, d)
+            Of an int or an array the landscape has no scores; see :meth:`with_scores`.
+        """
+        if at is None:
+            return self
         if isinstance(at, int | np.integer) and not isinstance(at, bool):
             if at < 2 or int(at) ** self.n_dims > _MAX_CELLS:
                 raise ValueError(f"at must be 2 or more grid lines, at most 2^24 cells, got {at}")
@@ -852,9 +869,3 @@ def _checked_variance(variance: float) -> float:
     if not (variance >= 0 and math.isfinite(variance)):
         raise ValueError(f"noise_variance must be a number of at least 0, got {variance!r}")
     return float(variance)
-
-
-def _checked_bandwidth(bandwidth: float) -> float:
-    if not (bandwidth > 0 and math.isfinite(bandwidth)):
-        raise ValueError(f"bandwidth must be a positive number, got {bandwidth!r}")
-    return float(bandwidth)

@@ -76,6 +76,11 @@ def local_linear(x: np.ndarray, y: np.ndarray, at: np.ndarray, bandwidth: float)
     bandwidth : float
         Standard deviation ``h`` of the weights in unit coordinates, positive.
 
+    Raises
+    ------
+    ValueError
+        If the bandwidth is not positive and finite.
+
     Examples
     --------
     >>> x = np.random.default_rng(0).random((30, 2))
@@ -83,6 +88,8 @@ def local_linear(x: np.ndarray, y: np.ndarray, at: np.ndarray, bandwidth: float)
     >>> round(float(fit.value[0]), 6), fit.gradient[0].round(6).tolist()
     (-2.0, [2.0, -3.0])
     """
+    if not (bandwidth > 0 and math.isfinite(bandwidth)):
+        raise ValueError(f"bandwidth must be a positive number, got {bandwidth!r}")
     m, d = at.shape
     parts = {
         "value": np.full(m, np.nan),

@@ -316,7 +316,7 @@ BAD = [
     (lambda: Landscape.from_grid([1, 2], {"x": [1, 2, 3]}), "axis 'x' must have 2 values"),
     (lambda: Landscape.from_grid([1, 2], {"x": [1, 1]}), "axis 'x'.*different numbers"),
     (lambda: Landscape.from_grid([[1, 2]], {"x": [1]}), "axes must map 2 names"),
-    (lambda: Landscape.from_grid([1, 2], {"x": Categorical("abc")}), "axis 'x'|choices"),
+    (lambda: Landscape.from_grid([1, 2], {"x": Categorical(list("abc"))}), "axis 'x' has 2 cells"),
     (lambda: Landscape.from_grid([1, 2], failed=[0, 1]), "failed must be bools"),
     (lambda: Landscape.from_grid([1, 2], noise_variance=-1), "noise_variance"),
     (lambda: Landscape.from_points([], []), "scores must not be empty"),
