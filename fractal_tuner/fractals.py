@@ -561,45 +561,87 @@ def trainability_landscape(
     return Trainability(measure.reshape(side, side), at_x, at_y)
 
 
-def _tanh(z: np.ndarray) -> np.ndarray:
-    z *= math.sqrt(2)
+def trainability_zooms(
+    levels: int = 6, side: int = 128, *, factor: int = 4, **options: Any
+) -> list[Trainability]:
+    """Landscapes of one network, each a window of the one before, towards the boundary.
+
+    The window is the one that holds the most of the boundary between convergence and divergence.
+    That choice favours high dimensions: what is found says how rough the boundary can be at a
+    scale, not how rough it is on average.
+
+    Parameters
+    ----------
+    levels : int
+        Landscapes, the whole square included; fewer if one holds no boundary.
+    side : int
+        Cells a side of each.
+    factor : int
+        Ratio of the sides of one window to the next.
+    **options
+        Passed on to :func:`trainability_landscape`.
+
+    Examples
+    --------
+    >>> zooms = trainability_zooms(3, 16, steps=20)
+    >>> [round(float(grid.x[-1] - grid.x[0]), 2) for grid in zooms]
+    [9.0, 2.25, 0.56]
+    """
+    _at_least("levels", levels, 1)
+    _at_least("factor", factor, 2)
+    _at_least("side", side, 2 * factor)
+    zooms = [trainability_landscape(side, **options)]
+    window = side // factor
+    while len(zooms) < levels:
+        last = zooms[-1]
+        edge = np.zeros((side + 1, side + 1))
+        into = last.converged
+        mixed = (into[1:] != into[:-1])[:, 1:] | (into[:, 1:] != into[:, :-1])[1:]
+        edge[2:, 2:] = mixed.cumsum(0).cumsum(1)
+        mass = edge[window:, window:] - edge[:-window, window:]
+        mass -= edge[window:, :-window] - edge[:-window, :-window]
+        if mass.max() == 0:
+            break
+        i, j = np.unravel_index(int(mass.argmax()), mass.shape)
+        ends = [
+            (float(at[k]), float(at[k] + (at[-1] - at[0]) / factor))
+            for at, k in ((last.x, i), (last.y, j))
+        ]
+        zooms.append(trainability_landscape(side, **(options | {"x": ends[0], "y": ends[1]})))
+    return zooms
+
+
+def _tanh(z: np.ndarray) -> None:
     np.tanh(z, out=z)
-    return z
 
 
-def _tanh_slope(h: np.ndarray) -> np.ndarray:
+def _tanh_slope(h: np.ndarray) -> None:
     h *= h
     np.subtract(1.0, h, out=h)
-    h *= math.sqrt(2)
-    return h
 
 
-def _relu(z: np.ndarray) -> np.ndarray:
-    z *= math.sqrt(2)
+def _relu(z: np.ndarray) -> None:
     np.maximum(z, 0.0, out=z)
-    return z
 
 
-def _relu_slope(h: np.ndarray) -> np.ndarray:
-    np.multiply(h > 0, math.sqrt(2), out=h)
-    return h
+def _relu_slope(h: np.ndarray) -> None:
+    np.greater(h, 0.0, out=h, casting="unsafe")
 
 
-def _identity(z: np.ndarray) -> np.ndarray:
-    return z
+def _identity(z: np.ndarray) -> None:
+    """Nothing to do."""
 
 
-def _identity_slope(h: np.ndarray) -> np.ndarray:
+def _identity_slope(h: np.ndarray) -> None:
     h.fill(1.0)
-    return h
 
 
-# Each nonlinearity and its slope as a function of its own value, both in place.
-_Elementwise = Callable[[np.ndarray], np.ndarray]
-_ACTIVATIONS: dict[str, tuple[_Elementwise, _Elementwise]] = {
-    "tanh": (_tanh, _tanh_slope),
-    "relu": (_relu, _relu_slope),
-    "identity": (_identity, _identity_slope),
+# Gain of the inputs, nonlinearity, and its slope as a function of its value; the last two in place.
+_Elementwise = Callable[[np.ndarray], None]
+_ACTIVATIONS: dict[str, tuple[float, _Elementwise, _Elementwise]] = {
+    "tanh": (math.sqrt(2), _tanh, _tanh_slope),
+    "relu": (math.sqrt(2), _relu, _relu_slope),  # sqrt(2) max(z, 0) = max(sqrt(2) z, 0)
+    "identity": (1.0, _identity, _identity_slope),
 }
 
 
@@ -615,15 +657,16 @@ def _train(
 
     The inputs are the same in all cells, so that one matrix product serves them all.
     """
-    phi, slope = _ACTIVATIONS[activation]
+    gain, phi, slope = _ACTIVATIONS[activation]
     width, cells = len(weights[1]), len(rates[0])
     w0 = weights[0].copy()
     w1 = np.repeat(weights[1][:, None], cells, axis=1)
-    inputs, targets = data[0] / math.sqrt(width), data[1][:, None]
+    inputs, targets = data[0] * (gain / math.sqrt(width)), data[1][:, None]
     losses = np.empty((steps, cells))
 
     def forward(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        hidden = phi((inputs @ w0.reshape(width, -1)).reshape(-1, width, cells))
+        hidden = (inputs @ w0.reshape(width, -1)).reshape(-1, width, cells)
+        phi(hidden)
         return hidden, np.einsum("phc,hc->pc", hidden, w1) / width - targets
 
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is what is looked for
@@ -636,9 +679,9 @@ def _train(
                 hidden, error = forward(used, targets[batches[step]])
             error *= 2.0 / (len(error) * width)
             slope1 = np.einsum("phc,pc->hc", hidden, error)
-            back = slope(hidden)
-            back *= error[:, None]
-            slope0 = (used.T @ back.reshape(len(used), -1)).reshape(w0.shape)
+            slope(hidden)
+            hidden *= error[:, None]
+            slope0 = (used.T @ hidden.reshape(len(used), -1)).reshape(w0.shape)
             w0 -= rates[0] * w1 * slope0
             w1 -= rates[1] * slope1
     return losses

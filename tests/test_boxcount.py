@@ -74,22 +74,23 @@ def test_mean_counts_know_neither_left_nor_right_nor_the_order_of_axes(mask, dat
 
 @pytest.mark.parametrize("shape", [(64, 64), (37, 50), (19, 23, 21)])
 def test_moving_boxes_by_parts_of_their_side_changes_mean_counts_little(shape, monkeypatch):
-    # Measured over these shapes and seeds 0-9: at most 0.06 of log count.
+    # Measured over these shapes and seeds 0-9: at most 0.03 of log count.
     sizes = [2, 3, 4, 6, 8, 12]
     mask = np.random.default_rng(0).random(shape) < 0.02
     exact = mean_box_counts(mask, sizes).counts
     monkeypatch.setattr(boxcount, "_COARSEN_ABOVE", 0)
     coarse = mean_box_counts(mask, sizes).counts
-    np.testing.assert_array_equal(coarse[:2], exact[:2])
-    np.testing.assert_allclose(np.log(coarse), np.log(exact), atol=0.1)
+    np.testing.assert_array_equal(coarse[:4], exact[:4])
+    np.testing.assert_allclose(np.log(coarse), np.log(exact), atol=0.05)
 
 
 @pytest.mark.parametrize("shape", [(40,), (33, 47), (19, 20, 21)])
 @pytest.mark.parametrize("limit", [0, 2**21])
 def test_a_full_array_has_the_volume_of_its_boxes(shape, limit, monkeypatch):
     monkeypatch.setattr(boxcount, "_COARSEN_ABOVE", limit)
-    found = mean_box_counts(np.ones(shape, bool), [1, 2, 3, 4, 6])
-    np.testing.assert_allclose(found.counts, math.prod(shape) / found.sizes ** len(shape))
+    found = mean_box_counts(np.ones(shape, bool), [1, 2, 3, 6, 8, 9, 12, 16])
+    volumes = found.sizes.astype(float) ** len(shape)
+    np.testing.assert_allclose(found.counts * volumes, math.prod(shape))
 
 
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 40))
