@@ -20,7 +20,7 @@ from fractal_tuner.dimensions import (
     Quantile,
     as_dimension,
 )
-from fractal_tuner.smoothing import leave_one_out, local_linear
+from fractal_tuner.smoothing import LARGEST, leave_one_out, local_linear
 from fractal_tuner.space import Key, SearchSpace, as_space
 from fractal_tuner.trials import Trial, TrialLog, Window
 
@@ -639,6 +639,8 @@ class Landscape:
             raise ValueError(
                 f"a plane over {self.n_dims} axes needs {self.n_dims + 2} scores, got {len(y)}"
             )
+        if np.abs(y).max() > LARGEST:
+            raise ValueError(f"scores beyond {LARGEST} cannot be smoothed; take their ranks")
         return x, y
 
     def at(self, at: Any) -> Self:

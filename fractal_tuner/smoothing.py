@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+LARGEST = 1e150  # beyond it squares overflow
 MAX_NEIGHBOURS = 1000  # further ones are left out of a fit
 _REACH = 4.5  # in bandwidths; the weight there is 4e-5
 _STEP = math.sqrt(2.0)
@@ -70,7 +71,7 @@ def local_linear(x: np.ndarray, y: np.ndarray, at: np.ndarray, bandwidth: float)
     x : np.ndarray
         Unit coordinates, shape (n, d) float64.
     y : np.ndarray
-        Finite values, shape (n,) float64.
+        Values of at most 1e150, shape (n,) float64.
     at : np.ndarray
         Unit coordinates, shape (m, d) float64.
     bandwidth : float

@@ -335,6 +335,7 @@ BAD = [
     (lambda: GRID.project("x0"), "dims must name"),
     (lambda: GRID.project(["x0"], by="worst"), "'worst'"),
     (lambda: GRID.smoothed(0), "bandwidth"),
+    (lambda: GRID.with_scores(np.diag([1e200, 1, 2])).smoothed(), "beyond 1e\\+150"),
     (lambda: GRID.smoothed(at=[[1, 2, 3]]), "shape"),
     (lambda: GRID.smoothed(at=10**6), "2\\^24"),
     (lambda: Landscape.from_grid(np.full((5, 5), np.nan)).smoothed(), "needs 4 scores, got 0"),
@@ -367,7 +368,7 @@ def product(x, y):
     return x * y
 
 
-@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("n_jobs", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_landscape_is_mapped_on_a_grid(n_jobs):
     landscape = map_landscape(product, SQUARE, points_per_dim=5, n_jobs=n_jobs)
     u = np.linspace(0, 1, 5)

@@ -92,7 +92,7 @@ def test_the_gradient_of_a_bump_is_near_its_own():
 def test_the_gradient_of_noise_is_what_its_standard_error_says():
     # The median ratio was 0.9 to 1.0 over 30 seeds; one seed scatters by 0.5.
     ratios = []
-    for seed in range(5):
+    for seed in range(3):
         noise = np.random.default_rng(seed).standard_normal((20, 20))
         steep = gradient_magnitude(Landscape.from_grid(noise), bandwidth=0.1)
         ratios.append(np.median(steep.map.scores / steep.standard_error))
@@ -144,8 +144,8 @@ def test_the_complexity_of_white_noise_is_its_standard_deviation(d, is_grid):
 
 
 def test_noise_at_edges_corners_and_holes_has_the_same_complexity():
-    # Mean of the variances over 60 grids: 1 with a standard error of 0.02 at the edge, and of 0.06
-    # in the corner.
+    # Mean of the variances over 60 grids, 5 other seeds: 0.99 +- 0.02 in the middle, 1.01 +- 0.02
+    # at the edge, 1.01 +- 0.02 in the corners.
     rng = np.random.default_rng(0)
     maps = [
         local_complexity(Landscape.from_grid(holed(rng.standard_normal((12, 12)), 0.2, seed)))
@@ -218,7 +218,8 @@ def test_unrelated_smooth_maps_are_found_related_as_often_as_the_level_says(leng
 
 @pytest.mark.slow
 def test_related_smooth_maps_are_found_related():
-    # True correlation 0.7, correlation length of 2 cells of 20: found in 0.95 of 200 pairs.
+    # True correlation 0.7, correlation length of 2 cells of 20: found in 95 % of 200 pairs; with
+    # 3 cells in 77 %.
     rng = np.random.default_rng(0)
     found = []
     for _ in range(200):
@@ -277,9 +278,10 @@ def test_maps_of_different_cells_are_refused():
         (Landscape.from_grid(np.full((5, 5), np.nan)), "not enough data: 0 scores"),
         (Landscape.from_points([[0.5, 0.5]], [1]), "not enough data: 1 scores"),
         (Landscape.from_points([[0.5, 0.5]] * 20, range(20)), "not enough data: 1 scores"),
+        (Landscape.from_grid(np.diag([1e200, 1, 2, 3])), "beyond 1e+150"),
         (Landscape.from_points([[x / 19, x / 19] for x in range(20)], range(20)), "no plane"),
     ],
-    ids=["all failed", "one", "duplicates", "on a line"],
+    ids=["all failed", "one", "duplicates", "huge", "on a line"],
 )
 def test_too_few_scores_get_a_reason(analyze, landscape, reason):
     found = analyze(landscape)

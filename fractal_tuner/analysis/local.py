@@ -11,7 +11,7 @@ from scipy import fft
 
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.landscape import Landscape
-from fractal_tuner.smoothing import half_distance, leave_one_out, local_linear
+from fractal_tuner.smoothing import LARGEST, half_distance, leave_one_out, local_linear
 
 _NEIGHBOURS = 24  # in a window of local complexity, as in a 5 x 5 window without its middle
 _LEAST_SIDE = 8  # cells along each axis of maps whose correlation is tested
@@ -239,6 +239,8 @@ def _scores(landscape: Landscape, least: int) -> tuple[np.ndarray, np.ndarray, s
     x, y = landscape.known
     if len(y) < least:
         return x, y, f"not enough data: {len(y)} scores, {least} are needed"
+    if np.abs(y).max() > LARGEST:
+        return x, y, f"scores beyond {LARGEST} have no squares; take their ranks"
     return x, y, None
 
 
