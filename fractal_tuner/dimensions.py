@@ -476,7 +476,9 @@ def as_dimension(name: str, given: Any) -> Dimension:
             return _from_distribution(given)
         if hasattr(given, "rvs"):
             raise TypeError("a distribution needs the method ppf to be searched")
-        return _from_values(as_sequence("a dimension that is no distribution with ppf", given))
+        return _from_values(
+            as_sequence("a dimension that is no Real, Integer, ... or distribution", given)
+        )
     except TypeError as error:
         raise TypeError(f"dimension {name!r}: {error}") from error
     except ValueError as error:

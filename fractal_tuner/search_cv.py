@@ -83,6 +83,8 @@ class FractalSearchCV(BaseSearchCV):
         Seconds after which no batch begins.
     target_score : float, optional
         No batch begins once the mean of the steering metric reaches it.
+    param_grid : dict or list of dicts, optional
+        The name that ``GridSearchCV`` has for ``param_distributions``; give one of the two.
 
     Attributes
     ----------
@@ -113,7 +115,8 @@ class FractalSearchCV(BaseSearchCV):
     Notes
     -----
     A candidate whose fits all fail, or whose score is not finite, is recorded and avoided; it ends
-    the search only with ``error_score="raise"``.
+    the search only with ``error_score="raise"``. A score of plus infinity is NaN in
+    ``cv_results_``, as it would else be the best.
 
     Examples
     --------
@@ -130,7 +133,7 @@ class FractalSearchCV(BaseSearchCV):
 
     _parameter_constraints = {  # noqa: RUF012 (the host's name and form)
         **BaseSearchCV._parameter_constraints,
-        "param_distributions": [dict, list, tuple, SearchSpace],
+        "param_distributions": [dict, list, tuple, SearchSpace, None],
         "n_iter": [Interval(numbers.Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
         "strategy": [StrOptions({"zoom", "factorial"})],
@@ -140,12 +143,13 @@ class FractalSearchCV(BaseSearchCV):
         "journal": [str, os.PathLike, None],
         "max_time": [Interval(numbers.Real, 0, None, closed="neither"), None],
         "target_score": [numbers.Real, None],
+        "param_grid": [dict, list, tuple, None],
     }
 
     def __init__(
         self,
         estimator: Any,
-        param_distributions: Any,
+        param_distributions: Any = None,
         *,
         n_iter: int | None = 50,
         scoring: Any = None,
@@ -164,6 +168,7 @@ class FractalSearchCV(BaseSearchCV):
         journal: str | os.PathLike[str] | None = None,
         max_time: float | None = None,
         target_score: float | None = None,
+        param_grid: Any = None,
     ) -> None:
         super().__init__(
             estimator=estimator,
@@ -186,6 +191,7 @@ class FractalSearchCV(BaseSearchCV):
         self.journal = journal
         self.max_time = max_time
         self.target_score = target_score
+        self.param_grid = param_grid
 
     def _run_search(
         self, evaluate_candidates: Callable[..., dict[str, Any]], *, callback_ctx: Any = None
@@ -210,9 +216,21 @@ class FractalSearchCV(BaseSearchCV):
                 self.search_, self.trials_ = search, search.trials
                 self.stop_reason_ = search.stop_reason
 
+    @property
+    def _given_space(self) -> Any:
+        """What was given to search, under either name."""
+        given = [g for g in (self.param_distributions, self.param_grid) if g is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "give the search space as param_distributions, or as param_grid: one of the two, "
+                f"got param_distributions={self.param_distributions!r}, "
+                f"param_grid={self.param_grid!r}"
+            )
+        return given[0]
+
     def _make_search(self, host: _Host) -> Search:
         """The search, after everything that can be wrong about it was looked for."""
-        space = as_space(self.param_distributions)
+        space = as_space(self._given_space)
         _check_names(space, self.estimator)
         limits = (self.n_iter, self.max_time, self.target_score)
         if self.strategy == "zoom" and space.size == math.inf and limits == (None, None, None):
@@ -284,7 +302,7 @@ class FractalSearchCV(BaseSearchCV):
         told = self._rows(search)
         if not told:
             raise ValueError(f"no candidate was evaluated in max_time={self.max_time!r} seconds")
-        results = [_as_floats(fold) for trial in told for fold in trial.details["folds"]]
+        results = [_beatable(fold) for trial in told for fold in trial.details["folds"]]
         _warn_or_raise_about_fit_failures(results, self.error_score)
         if callable(self.scoring):
             _insert_error_scores(results, self.error_score)
@@ -294,10 +312,10 @@ class FractalSearchCV(BaseSearchCV):
     def _rows(self, search: Search) -> list[Trial]:
         """Told trials in the order of asking, or, if they are a whole grid, in that of the host."""
         told = [trial for trial in search.trials if trial.status != "running"]
-        if len(told) != search.space.size or isinstance(self.param_distributions, SearchSpace):
+        if len(told) != search.space.size or isinstance(self._given_space, SearchSpace):
             return told
         try:
-            grid = [search.space.key(params) for params in ParameterGrid(self.param_distributions)]
+            grid = [search.space.key(params) for params in ParameterGrid(self._given_space)]
         except (TypeError, ValueError):  # distributions and dimensions are no lists
             return told
         by_key = {trial.key: trial for trial in told}
@@ -451,6 +469,17 @@ def _as_floats(fold: Fold) -> Fold:
         else float(value)
         for name, value in fold.items()
     }
+
+
+def _beatable(fold: Fold) -> Fold:
+    """One result with NaN for an infinite test score, which the host would rank first."""
+    fold = _as_floats(fold)
+    scores = fold["test_scores"]
+    if isinstance(scores, dict):
+        beatable: Any = {m: math.nan if s == math.inf else s for m, s in scores.items()}
+    else:
+        beatable = math.nan if scores == math.inf else scores
+    return fold | {"test_scores": beatable}
 
 
 def _check_names(space: SearchSpace, estimator: Any) -> None:

@@ -127,6 +127,31 @@ def test_it_replaces_grid_search_by_its_name():
     assert ours.score(X, Y) == ours.best_estimator_.score(X, Y)
 
 
+def test_the_space_may_have_the_name_that_grid_search_gives_it():
+    search = FractalSearchCV(SVC(), param_grid={"C": [0.1, 1, 10]}, cv=3).fit(X, Y)
+    assert len(search.trials_) == 3
+    for options in ({}, {"param_grid": {"C": [1]}, "param_distributions": {"C": [1]}}):
+        with pytest.raises(ValueError, match="param_distributions, or as param_grid"):
+            FractalSearchCV(SVC(), **options).fit(X, Y)
+
+
+def test_a_list_longer_than_points_per_dim_is_a_grid_of_all_its_values():
+    grid = {"C": np.logspace(-2, 2, 9), "kernel": ["linear", "rbf"]}
+    search = FractalSearchCV(SVC(), grid, strategy="factorial", levels=1, n_iter=18, cv=3)
+    theirs = GridSearchCV(SVC(), grid, cv=3).fit(X, Y)
+    same_results(search.fit(X, Y).cv_results_, theirs.cv_results_)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite:UserWarning")
+def test_an_infinite_score_is_never_the_best():
+    def score(estimator, X, y):
+        return np.inf if estimator.C == 1 else estimator.C
+
+    search = FractalSearchCV(SVC(), {"C": [0.1, 1, 10]}, scoring=score, cv=3).fit(X, Y)
+    assert search.best_params_ == search.search_.best_trial.params == {"C": 10}
+    assert np.isnan(search.cv_results_["mean_test_score"]).sum() == 1
+
+
 def test_it_replaces_randomized_search_by_its_name():
     space = {"C": loguniform(1e-2, 1e2), "gamma": uniform(0.1, 1), "degree": randint(2, 5)}
     search = FractalSearchCV(SVC(), space, n_iter=7, random_state=0, cv=3).fit(X, Y)

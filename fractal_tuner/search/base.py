@@ -192,6 +192,8 @@ class Search(ABC):
         A function that raises makes a failed trial; the search goes on. A keyboard interrupt ends
         it; the trial that ran is the first one when it is run again.
 
+        The journal is closed when the search is finished.
+
         Parameters
         ----------
         function : callable
@@ -221,6 +223,8 @@ class Search(ABC):
                 if trial.status == "running":
                     self._orphans.insert(0, trial)
                 raise
+        if self.finished:
+            self.close()
         return self.best_trial
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from fractal_tuner.dimensions import MAX_TABLE, Code, Dimension, Integer
+from fractal_tuner.dimensions import MAX_TABLE, Categorical, Code, Dimension, Integer, Ordinal
 from fractal_tuner.search.base import Search, StopReason, at_least_one
 from fractal_tuner.space import Key, SearchSpace, as_space
 from fractal_tuner.trials import Trial, Window
@@ -28,9 +28,10 @@ class FactorialZoom(Search):
     space : SearchSpace, mapping, or sequence of mappings
         A sequence is a union of spaces.
     points_per_dim : int, default=5
-        Grid points per numeric dimension, ends included; a dimension with fewer values left in the
-        window contributes each of them. With fewer than 4 the neighbours of the best may be the
-        sides of its window; the next grid is then the same, and the search ends.
+        Grid points of a range of numbers, ends included; of a range with fewer values left in the
+        window, each of them. Lists are grids already: all of their values count. With fewer than 4
+        the neighbours of the best may be the sides of its window; the next grid is then the same,
+        and the search ends.
     levels : int, default=3
         Grids, at least 1.
     max_trials : int, optional
@@ -183,7 +184,7 @@ class _Axis:
         if dimension.n_values is None:
             places = [self._low + (self._high - self._low) * share for share in shares]
             self._here = {dimension.code(float(place)): place for place in places}
-        elif dimension.is_categorical or self._high - self._low < n:
+        elif isinstance(dimension, Categorical | Ordinal) or self._high - self._low < n:
             self._here = {code: code for code in range(int(self._low), int(self._high) + 1)}
         else:
             codes = sorted({self._thinned(share) for share in shares})
