@@ -5,6 +5,7 @@ search of a plain function never pays for TensorFlow.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ _HOMES = {
 
 
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept every misspelt name
+    if find_spec("keras_tuner") is None:  # a star import and help() take all that is listed
+        __all__ = [name for name in __all__ if _HOMES[name] != "oracle"]
 
     def __getattr__(name):
         """Import a public name from its home module (PEP 562)."""
