@@ -28,16 +28,16 @@ MAX_WIDTH = 0.75  # of the interval of D
 SMOOTH = 0.9  # Hurst exponents from here on cannot be told from 1 in a landscape of usual size
 MAX_NOISE = 0.9  # share of the variance
 MAX_SCATTERED = 400  # trials, decomposed as a whole
-MAX_GRID = 1024  # cells of a grid decomposed by parity, in blocks of at most MAX_BLOCK cells
-MAX_BLOCK = 256
-TILE = 256  # cells of a tile of a larger grid
+MAX_GRID = 1024  # cells of a grid, decomposed by parity in 2^d blocks ...
+MAX_BLOCK = 256  # ... of about this many cells at most
+TILE = 400  # cells of a tile of a larger grid
 MAX_TILES = 64  # of neighbouring cells
 
 _FINE = np.linspace(HURST[0], HURST[-1], 961)
 _HALF_CHI2 = 1.92  # half the 95 % quantile of chi-square with one degree of freedom
 _CONSTANT = 1e-12  # relative spread that rounding alone can cause
 _NONE = 1e-7  # a known noise variance below this share of the scores' counts as none
-_P_NO_NOISE = 0.25  # prior probability; the rest is spread evenly over the odds of noise
+_P_NO_NOISE = 0.1  # prior probability; the rest is spread over the logarithm of the odds
 _UNKNOWN = Estimate.abstain("not estimated", n=0)
 
 
@@ -103,8 +103,9 @@ def roughness(
 
     Restricted maximum likelihood of a power-variogram field with a nugget; the 95 % interval of H
     is ``{H: 2 (max - profile) <= 3.84}``. Where the scores do not show whether there is noise, the
-    value is the mean of H over the posterior (H even on 0 to 1, no noise with probability 1/4, the
-    odds of noise log-uniform), which is more accurate there; otherwise it is the maximum.
+    value is the mean of H over the posterior (H even on 0 to 1; no noise with probability 1/10,
+    else log-uniform odds of noise from 1e-8), which is more accurate there; otherwise it is the
+    maximum.
 
     Coordinates that fill a grid are passed on to :func:`roughness_of_grid`. Of more than 400
     scattered trials a random 400 are used.
@@ -137,6 +138,10 @@ def roughness(
     Assumes increments that are Gaussian, alike in all directions and everywhere. Trials that a
     search gathered around its optimum describe the explored region, not the space. Without known
     noise, roughness near ``H = 0.2`` and noise are hard to tell apart on 20 x 20 cells or fewer.
+    Measured on fractional Brownian surfaces of 20 x 20 cells with noise of up to 5 % of their
+    spread: root mean square error of D 0.05 to 0.08 at ``H = 0.2``, 0.06 to 0.07 at 0.5, 0.04 to
+    0.08 at 0.8; the interval covers the truth in 96 % of 540 cases. Of white noise, about one case
+    in 50 is not recognised as noise.
     Sums of one-dimensional functions and scores near a bound (accuracies near 1) are not
     Gaussian-like; D is then a description, not a measurement.
 
@@ -166,9 +171,11 @@ def roughness_of_grid(
 ) -> Roughness:
     """Graph dimension and Hurst exponent of scores on a grid.
 
-    As :func:`roughness`, and faster: a full grid of up to 1024 cells (256 per parity block) is
-    decomposed exactly. Of a larger full and evenly spaced grid, tiles of about 256 cells at strides
-    1, 2, 4, ... are fitted together, which has no known interval: ``low`` and ``high`` are NaN. A
+    As :func:`roughness`, and faster: a full grid of up to 1024 cells (512 in one dimension) is
+    decomposed exactly. Of a larger full and evenly spaced grid, tiles of at most 400 cells at
+    strides 1, 2, 4, ... are fitted together. Tiles depend on each other, so that their common
+    likelihood has no honest interval; the one returned is that of a coarser grid of at most 1024
+    cells, widened to hold the value: it is wider than it need be, and the noise share has none. A
     grid with holes or uneven axes is treated as scattered trials.
 
     Parameters
@@ -245,7 +252,7 @@ def _of_scattered(
     )
     z, unit = _standardised(scores)
     spectrum = PowerVariogram.scattered(coordinates).spectrum(z)
-    return _judged(blank, spectrum, _in_units(noise_variance, unit), exact=True)
+    return _judged(blank, spectrum, _in_units(noise_variance, unit))
 
 
 def _of_grid(
@@ -253,9 +260,9 @@ def _of_grid(
 ) -> Roughness:
     shape = scores.shape
     full = bool(np.isfinite(scores).all())
-    blocks = math.prod((length + 1) // 2 for length in shape)
-    exact = full and scores.size <= MAX_GRID and blocks <= MAX_BLOCK and _mirrored(axes)
-    tiled = full and not exact and scores.size > MAX_SCATTERED and _even(axes)
+    limit = min(MAX_GRID, MAX_BLOCK * 2 ** len(shape))
+    exact = full and scores.size <= limit and _mirrored(axes)
+    tiled = full and scores.size > limit and _even(axes)
     if not (exact or tiled):
         places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shape))
         found = _of_scattered(places, scores.ravel(), noise_variance, seed)
@@ -267,7 +274,7 @@ def _of_grid(
     if silent is not None:
         return silent
     z, unit = _standardised(scores)
-    tile = shape if exact else _tile_of(shape)
+    tile = shape if exact else _tile_of(shape, TILE)
     extents = [axis[side - 1] - axis[0] for axis, side in zip(axes, tile, strict=True)]
     strides = [1] if exact else _strides(shape, tile)
     blank = Roughness(
@@ -282,27 +289,43 @@ def _of_grid(
         n_dims=len(shape),
         madogram=len(shape) + 1 - _grid_madogram(scores) if _even(axes) else math.nan,
     )
+    noise_variance = _in_units(noise_variance, unit)
+    if exact:
+        spectrum = PowerVariogram.grid(axes).spectrum(z)
+        return _judged(blank, spectrum, noise_variance)
     design = PowerVariogram.grid([axis[:side] for axis, side in zip(axes, tile, strict=True)])
     spectra = []
     for stride in strides:
         tiles = _tiles(z, tile, stride)
         spectra.append(design.spectrum(tiles, tiles.shape[1]).stretched(stride))
-    return _judged(blank, Spectrum.pooled(spectra), _in_units(noise_variance, unit), exact=exact)
+    coarse = _tile_of(shape, limit)
+    tiles = _tiles(z, coarse, _largest_stride(shape, coarse))
+    design = PowerVariogram.grid([axis[:side] for axis, side in zip(axes, coarse, strict=True)])
+    subgrid = design.spectrum(tiles[:, tiles.shape[1] // 2])
+    return _judged(blank, Spectrum.pooled(spectra), noise_variance, subgrid)
 
 
 def _judged(
-    blank: Roughness, spectrum: Spectrum, noise_variance: float | None, *, exact: bool
+    blank: Roughness,
+    spectrum: Spectrum,
+    noise_variance: float | None,
+    subgrid: Spectrum | None = None,
 ) -> Roughness:
-    """The verdict on standardised scores; ``exact`` unless the likelihood is a composite."""
+    """The verdict on standardised scores.
+
+    A spectrum pooled from tiles has a composite likelihood, good for a value but for no interval:
+    that is then the ``subgrid``'s, widened to hold the value.
+    """
     d = blank.n_dims
-    if spectrum.power.max() < _CONSTANT:
+    if min(s.power.max() for s in (spectrum, subgrid) if s is not None) < _CONSTANT:
         return replace(blank, reason="the scores compared do not differ")
     surface, total = spectrum.log_likelihood(noise_variance)
     by_hurst = profile(surface)
     peak = float(by_hurst.max())
     pure_noise = noise_variance != 0.0 and peak - float(surface[:, -1].max()) <= _HALF_CHI2
     if noise_variance is None:
-        noise = _noise(surface, total, spectrum.n_contrasts, blank.n, exact=exact)
+        m = spectrum.n_contrasts
+        noise = _noise(surface, total, m, blank.n, exact=subgrid is None)
     else:
         share = min(noise_variance, 1.0)
         noise = Estimate(share, share, share, blank.n)
@@ -312,14 +335,15 @@ def _judged(
 
     fine = CubicSpline(HURST, by_hurst)(_FINE)
     hurst = float(_FINE[fine.argmax()])
-    if not exact:
-        verdict: Verdict = "smooth" if hurst >= SMOOTH else "rough"
-        return replace(blank, value=d + 1 - hurst, verdict=verdict, noise=noise)
-
-    low, high = _interval(_FINE, fine)
-    noise_is_evident = peak - float(surface[:, 0].max()) > _HALF_CHI2
-    if noise_variance is None and not noise_is_evident:
-        hurst = min(max(_posterior_mean(surface), low), high)
+    if subgrid is None:
+        low, high = _interval(_FINE, fine)
+        noise_is_evident = peak - float(surface[:, 0].max()) > _HALF_CHI2
+        if noise_variance is None and not noise_is_evident:
+            hurst = min(max(_posterior_mean(surface), low), high)
+    else:
+        coarse, _ = subgrid.log_likelihood(noise_variance)
+        low, high = _interval(_FINE, CubicSpline(HURST, profile(coarse))(_FINE))
+        low, high = min(low, hurst), max(high, hurst)
     found = replace(blank, low=d + 1 - high, high=d + 1 - low, noise=noise)
     if high - low > MAX_WIDTH:
         return replace(found, reason=f"the interval of D is wider than {MAX_WIDTH}")
@@ -340,7 +364,8 @@ def _noise(surface: np.ndarray, total: np.ndarray, m: float, n: int, *, exact: b
     if peak - float(surface[:, -1].max()) <= _HALF_CHI2:
         value = 1.0  # pure noise is not refuted, and simpler
     else:
-        value = float(variances.flat[surface.argmax()])
+        best = int(surface.argmax())
+        value = float(variances.flat[best]) if best % len(SHARES) else 0.0
     if not exact:
         return Estimate(value, math.nan, math.nan, n)
     likely = surface >= peak - 2.0 * _HALF_CHI2  # the rest bounds no interval
@@ -350,9 +375,9 @@ def _noise(surface: np.ndarray, total: np.ndarray, m: float, n: int, *, exact: b
     over_rest = (values - 0.5 * m * (ratio + np.exp(-ratio) - 1.0)).max(1)
     if peak - float(surface[:, 0].max()) <= _HALF_CHI2:
         over_rest[0] = peak  # no noise is not refuted
-    low, high = np.exp(_interval(candidates, over_rest))
-    low = 0.0 if low <= SHARES[1] else float(low)
-    return Estimate(value, min(low, value), min(max(float(high), value), 1.0), n)
+    log_low, log_high = _interval(candidates, over_rest)
+    low = 0.0 if log_low == candidates[0] else math.exp(log_low)
+    return Estimate(value, min(low, value), min(max(math.exp(log_high), value), 1.0), n)
 
 
 def _interval(x: np.ndarray, profile: np.ndarray) -> tuple[float, float]:
@@ -378,23 +403,27 @@ def _posterior_mean(surface: np.ndarray) -> float:
     return float(np.average(_FINE, weights=np.exp(fine - fine.max())))
 
 
-def _tile_of(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The most nearly cubic tile of at most TILE cells that fits in a grid."""
+def _tile_of(shape: tuple[int, ...], cells: int) -> tuple[int, ...]:
+    """The most nearly cubic part of a grid with at most so many cells, fewer than the grid has."""
     tile = [1] * len(shape)
     while True:
         sides = [k for k, length in enumerate(shape) if tile[k] < length]
         grown = min(sides, key=lambda k: tile[k])
         tile[grown] += 1
-        if math.prod(tile) > TILE:
+        if math.prod(tile) > cells:
             tile[grown] -= 1
             return tuple(tile)
 
 
+def _largest_stride(shape: tuple[int, ...], tile: tuple[int, ...]) -> int:
+    """The largest stride at which a tile fits in the grid."""
+    pairs = [(length, side) for length, side in zip(shape, tile, strict=True) if side > 1]
+    return min((length - 1) // (side - 1) for length, side in pairs)
+
+
 def _strides(shape: tuple[int, ...], tile: tuple[int, ...]) -> list[int]:
     """1, 2, 4, ... as long as a tile fits in the grid."""
-    pairs = [(length, side) for length, side in zip(shape, tile, strict=True) if side > 1]
-    largest = min((length - 1) // (side - 1) for length, side in pairs)
-    return [2**k for k in range(largest.bit_length())]
+    return [2**k for k in range(_largest_stride(shape, tile).bit_length())]
 
 
 def _tiles(z: np.ndarray, tile: tuple[int, ...], stride: int) -> np.ndarray:

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.spatial.distance import pdist, squareform
 
 HURST = np.linspace(0.02, 0.98, 25)  # where the likelihood is computed
 NO_NOISE = 1e-12  # keeps variances positive where places coincide
@@ -150,8 +151,7 @@ class PowerVariogram:
     @classmethod
     def scattered(cls, coordinates: np.ndarray) -> PowerVariogram:
         """The design of places anywhere, shape (n, d): one block, O(n^3)."""
-        difference = coordinates[:, None, :] - coordinates
-        return cls([_Block(np.einsum("ijk,ijk->ij", difference, difference), ())])
+        return cls([_Block(squareform(pdist(coordinates, "sqeuclidean")), ())])
 
     @classmethod
     def grid(cls, axes: Sequence[np.ndarray]) -> PowerVariogram:
