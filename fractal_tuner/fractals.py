@@ -17,7 +17,7 @@ Activation = Literal["tanh", "relu", "identity"]
 
 _BEYOND_GRID = 2**12  # highest frequency of a sum of waves, in those of the grid
 _LOSS_CEILING = 1e6  # of a loss relative to its start: beyond, all divergence looks alike
-_CELLS_AT_ONCE = 128  # trained together: their activations fit a core's cache
+_CELLS_AT_ONCE = 192  # trained together: their activations fit a core's cache
 
 
 @dataclass(frozen=True)
@@ -580,6 +580,17 @@ def trainability_zooms(
         Ratio of the sides of one window to the next.
     **options
         Passed on to :func:`trainability_landscape`.
+
+    Notes
+    -----
+    Box-counting dimensions of the boundary at levels 0 to 5 (128 x 128, width 8, 100 steps, seed
+    0; half-widths of the intervals 0.01 to 0.25): tanh 1.06, 1.39, 1.68, 1.96, 1.99, 1.97; ReLU
+    1.07, 1.41, 1.79, 1.99, 2.00, 1.99; identity 1.01, 1.07, 1.20, 1.19, 1.18, 1.39. At 96 x 96:
+    tanh with batches of 16 points 1.11, 1.45, 1.75, 1.99, 2.00, 2.00; with one point 1.01 to 1.07
+    at all levels; initial offset (from -3 to 3) and learning rate 1.01, 1.22, 1.56, 1.78, 1.90,
+    1.95. Sohl-Dickstein (2024) gives 1.17 to 1.98 over these six cases, one median over scales
+    each. The range is alike; that single values agree is not shown, nor that a boundary is a
+    fractal: near 2 the cells of a window are too coarse to resolve it.
 
     Examples
     --------

@@ -190,6 +190,19 @@ def test_a_batch_of_points_changes_the_course_but_not_the_picture():
     assert (whole.converged == parts.converged).mean() > 0.7
 
 
+def test_zooms_stay_inside_and_keep_the_boundary_in_view():
+    zooms = fractals.trainability_zooms(3, 24, steps=30, width=4)
+    for outer, inner in itertools.pairwise(zooms):
+        for wide, narrow in ((outer.x, inner.x), (outer.y, inner.y)):
+            assert wide[0] <= narrow[0] < narrow[-1] <= wide[-1] + 1e-12
+            assert np.ptp(narrow) == pytest.approx(np.ptp(wide) / 4)
+        assert 0 < inner.converged.mean() < 1
+
+
+def test_zooms_end_where_there_is_no_boundary():
+    assert len(fractals.trainability_zooms(3, 8, steps=20, x=(-6, -5), y=(-6, -5))) == 1
+
+
 # ---------------------------------------------------------------------------------- bad input
 
 
@@ -209,6 +222,7 @@ def test_a_batch_of_points_changes_the_course_but_not_the_picture():
         (lambda: trainability_landscape(4, y=(0, math.inf)), ValueError, "y needs"),
         (lambda: trainability_landscape(4, batch_size=0), ValueError, "batch_size"),
         (lambda: trainability_landscape(4, steps=0), ValueError, "steps"),
+        (lambda: fractals.trainability_zooms(2, 4), ValueError, "side"),
     ],
     ids=itertools.count(),
 )

@@ -306,8 +306,9 @@ def box_dimension(
     over the smaller and the larger half of the sizes, and the t-interval of the fit. Counts of
     nested boxes depend on one another, so that the t-interval alone held the truth for only 0.6 of
     118 sets of known dimension; together they held it for 0.95. The root-mean-square error of the
-    value was 0.02 for textbook sets, 0.04 to 0.05 for random self-similar sets and for
-    contours of random surfaces.
+    value was 0.02 for twenty textbook sets, 0.03 for these with an empty margin around them and for
+    random self-similar sets, 0.04 with contours of random surfaces. An empty margin beyond a
+    straight edge of the set is left out first.
 
     A straight line is no proof: the boundary of the Mandelbrot set has dimension 2 and reads 1.2.
     A bounded area inside a larger array reads less than its dimension, by its edge. A diagonal
@@ -346,7 +347,8 @@ def contour_dimension(
         Where the landscape is cut.
     noise_sd : float
         Standard deviation of a score. The interval spans those at ``threshold - noise_sd`` and
-        ``threshold + noise_sd`` too. Noise itself roughens a contour, which no interval undoes.
+        ``threshold + noise_sd`` too, and all dimensions if there is no contour at one of them.
+        Noise itself roughens a contour, which no interval undoes.
 
     Examples
     --------
@@ -361,7 +363,9 @@ def contour_dimension(
     if cut.reason is not None or noise_sd == 0:
         return cut
     near = [box_dimension(level_boundary(scores, threshold + e)) for e in (-noise_sd, noise_sd)]
-    spans = [cut, *(other for other in near if other.reason is None)]
+    if any(other.reason is not None for other in near):
+        return replace(cut, low=0.0, high=float(np.ndim(scores)))
+    spans = [cut, *near]
     return replace(cut, low=min(s.low for s in spans), high=max(s.high for s in spans))
 
 
@@ -461,10 +465,49 @@ def _mask_dimension(mask: np.ndarray, sizes: Sequence[int] | np.ndarray | None) 
         return _abstain("the set is empty", 0)
     mask = mask.squeeze() if mask.size > 1 else mask
     side = min(mask.shape)
-    used = _half_octaves(side // 3) if sizes is None else _sizes(sizes)
+    asked = None if sizes is None else _sizes(sizes)
+    if asked is not None and (asked > side).any():
+        raise ValueError(f"sizes must not exceed the shortest side, {side}, got {sizes}")
+    mask = _frame(mask)
+    side = min(mask.shape)
+    used = _half_octaves(side // 3) if asked is None else asked[asked <= side]
     if len(used) < _MIN_SIZES:
         return _abstain(f"{len(used)} box sizes for a side of {side} cells, 4 needed", cells)
     return _fit(mean_box_counts(mask, used), cells, mask.ndim, side)
+
+
+def _frame(mask: np.ndarray) -> np.ndarray:
+    """The array without empty margins beyond a straight edge of the set.
+
+    The collar of a straight edge grows with the box and would be read as part of the set. An edge
+    is straight if its cells span more than half of the set; a circle's do not, and its collar is
+    its own. Nor is an axis cut along which the set is thin: its widening is what is counted.
+    """
+    extents = [end - start for start, end in _ends(mask)]
+    if max(extents) == 1:
+        return mask
+    for axis, (start, end) in enumerate(_ends(mask)):
+        if 2 * extents[axis] > max(extents):
+            first = start if _spans_half(mask.take(start, axis), extents, axis) else 0
+            last = end if _spans_half(mask.take(end - 1, axis), extents, axis) else None
+            mask = mask[_part(axis, first, last)]
+    return mask
+
+
+def _spans_half(face: np.ndarray, extents: list[int], axis: int) -> bool:
+    """Whether the true cells of a face span more than half of the set along each other axis."""
+    others = extents[:axis] + extents[axis + 1 :]
+    spans = [end - start for start, end in _ends(face)]
+    return all(2 * span > extent for span, extent in zip(spans, others, strict=True))
+
+
+def _ends(mask: np.ndarray) -> list[tuple[int, int]]:
+    """First true cell along each axis and one past the last."""
+    found = []
+    for axis in range(mask.ndim):
+        at = np.flatnonzero(mask.any(tuple(j for j in range(mask.ndim) if j != axis)))
+        found.append((int(at[0]), int(at[-1]) + 1))
+    return found
 
 
 def _points_dimension(points: np.ndarray) -> BoxDimension:
@@ -484,7 +527,7 @@ def _fit(found: BoxCounts, n: int, d: int, side: int) -> BoxDimension:
     """The slope of the counts; ``side`` is the whole in the unit of the sizes."""
     x, y = np.log(found.sizes), np.log(found.counts)
     slope, intercept = np.polyfit(x, y, 1)
-    value = max(-float(slope), 0.0)
+    value = min(max(-float(slope), 0.0), float(d))
     residuals = y - (intercept + slope * x)
     fit = float(1 - residuals.var() / x.var())
     if fit < _MIN_FIT:
