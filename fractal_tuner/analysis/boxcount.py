@@ -308,7 +308,8 @@ def box_dimension(
     118 sets of known dimension; together they held it for 0.95. The root-mean-square error of the
     value was 0.02 for twenty textbook sets, 0.03 for these with an empty margin around them and for
     random self-similar sets, 0.04 with contours of random surfaces. An empty margin beyond a
-    straight edge of the set is left out first.
+    straight edge of the set is left out first. Around other sets a margin costs: 0.05 over
+    28 harder ones, whose intervals then held the truth for 0.82.
 
     A straight line is no proof: the boundary of the Mandelbrot set has dimension 2 and reads 1.2.
     A bounded area inside a larger array reads less than its dimension, by its edge. A diagonal
