@@ -90,7 +90,7 @@ def test_error_at_128_by_128_with_noise_reaches_the_target(hurst):
 
 
 def test_a_brownian_path_has_dimension_3_halves():
-    # Standard deviation over 40 seeds: 0.06.
+    # Standard deviation over 40 other seeds: 0.034, bias -0.012.
     u = np.sort(np.random.default_rng(1).random(200))
     steps = np.diff(u, prepend=0.0)
     path = np.cumsum(np.sqrt(steps) * np.random.default_rng(2).standard_normal(200))
@@ -101,7 +101,7 @@ def test_a_brownian_path_has_dimension_3_halves():
 
 @pytest.mark.parametrize("hurst", [0.3, 0.7])
 def test_scattered_trials_in_three_dimensions_are_answered(hurst):
-    # Errors over 20 seeds have standard deviations 0.10 and 0.08.
+    # Standard deviations over 20 other seeds: 0.08 and 0.06, biases 0.05 and 0.02.
     rng = np.random.default_rng(5)
     u = rng.random((200, 3))
     z = np.linalg.cholesky(brownian_covariance(u, hurst)) @ rng.standard_normal(200)

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.spatial.distance import pdist
 
-from .estimate import Estimate
-from .variogram import HURST, SHARES, PowerVariogram, Spectrum, profile
+from fractal_tuner.analysis.estimate import Estimate
+from fractal_tuner.analysis.variogram import HURST, SHARES, PowerVariogram, Spectrum, profile
 
 Verdict = Literal["smooth", "rough", "noise", "constant", "not enough data"]
 
