@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ _STEPS = 2**40  # probabilities are multiples of 2^-40, so that a value leads ba
 _TOO_CLOSE = 1e-12  # on the unit scale; positions of a list are then spaced evenly instead
 
 
-class Dimension:
+class Dimension(ABC):
     """What one hyperparameter may be: values, and where they lie on the search scale [0, 1].
 
     A *code* is a value's entry in the key of a candidate. Subclasses: :class:`Real`,
@@ -51,21 +52,21 @@ class Dimension:
         """Whether the values are few enough to be searched one by one."""
         return self.n_values is not None and self.n_values <= MAX_TABLE
 
+    @abstractmethod
     def code(self, u: float) -> Code:
         """The code of the value nearest to unit coordinate ``u``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unit(self, code: Code) -> float:
         """The unit coordinate of a code."""
-        raise NotImplementedError
 
+    @abstractmethod
     def value(self, code: Code) -> Any:
         """What the user's objective receives for a code."""
-        raise NotImplementedError
 
+    @abstractmethod
     def code_of(self, value: Any) -> Code:
         """The code of a user's value; ValueError if it is not in the dimension."""
-        raise NotImplementedError
 
     def code_at(self, index: int) -> int:
         """The code of the value at a position 0 .. n_values - 1; finite dimensions only."""
@@ -82,9 +83,9 @@ class Dimension:
         """
         return u
 
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """The dimension as plain JSON, for the header of a journal."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
