@@ -1,4 +1,4 @@
-"""Sets and surfaces of known dimension, and the trainability landscape.
+"""Sets and surfaces of known dimension.
 
 What an analyzer says about a landscape can be judged only where the truth is known. Each generator
 returns a :class:`Fractal`: values, their dimension, of what it is the dimension, and who proved it.
@@ -7,17 +7,12 @@ returns a :class:`Fractal`: values, their dimension, of what it is the dimension
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-Activation = Literal["tanh", "relu", "identity"]
-
 _BEYOND_GRID = 2**12  # highest frequency of a sum of waves, in those of the grid
-_LOSS_CEILING = 1e6  # of a loss relative to its start: beyond, all divergence looks alike
-_CELLS_AT_ONCE = 192  # trained together: their activations fit a core's cache
 
 
 @dataclass(frozen=True)
@@ -62,8 +57,8 @@ def cantor_dust(levels: int = 6, d: int = 2) -> Fractal:
     >>> dust.values.shape, round(dust.dimension, 4)
     ((9, 9), 1.2619)
     """
-    _at_least("levels", levels, 1)
-    _at_least("d", d, 1)
+    at_least("levels", levels, 1)
+    at_least("d", d, 1)
     values = _product_pattern(np.array([1, 0, 1], bool), levels)
     line = values
     for _ in range(d - 1):
@@ -126,7 +121,7 @@ def sierpinski_triangle(levels: int = 9) -> Fractal:
            [1, 1, 0, 0],
            [1, 0, 0, 0]])
     """
-    _at_least("levels", levels, 1)
+    at_least("levels", levels, 1)
     return Fractal(
         f"Sierpinski triangle, {levels} levels",
         _product_pattern(np.array([[1, 1], [1, 0]], bool), levels),
@@ -149,7 +144,7 @@ def koch_curve(side: int = 512) -> Fractal:
     >>> round(koch_curve(32).dimension, 4)
     1.2619
     """
-    _at_least("side", side, 2)
+    at_least("side", side, 2)
     turn = np.exp(1j * math.pi / 3)
     ends = np.array([0.0, 1.0], complex)
     while abs(ends[1] - ends[0]) * side > 0.5:  # to pieces shorter than a cell
@@ -195,8 +190,8 @@ def julia_set(c: complex = -1 + 0j, side: int = 1024, iterations: int = 200) -> 
     >>> julia_set(-1, side=32).dimension
     1.26835
     """
-    _at_least("side", side, 2)
-    _at_least("iterations", iterations, 1)
+    at_least("side", side, 2)
+    at_least("iterations", iterations, 1)
     c = complex(c)
     if not np.isfinite(c):
         raise ValueError(f"c must be finite, got {c}")
@@ -230,8 +225,8 @@ def mandelbrot_set(side: int = 1024, iterations: int = 200) -> Fractal:
     >>> mandelbrot_set(32).dimension
     2.0
     """
-    _at_least("side", side, 2)
-    _at_least("iterations", iterations, 1)
+    at_least("side", side, 2)
+    at_least("iterations", iterations, 1)
     c = _cell_centres((-2.0, 0.5), (-1.25, 1.25), side)
     inside = _stays(np.zeros(c.size, complex), c.ravel(), iterations).reshape(c.shape)
     return Fractal(
@@ -274,7 +269,7 @@ def fractional_brownian_surface(
     ((16, 16), 2.7)
     """
     _hurst(hurst)
-    _at_least("side", side, 2)
+    at_least("side", side, 2)
     rng = np.random.default_rng(rng)
     alpha = 2 * hurst
     reach = 1.0 if alpha <= 1.5 else 2.0  # the covariance vanishes beyond
@@ -347,7 +342,7 @@ def weierstrass_mandelbrot_surface(
     2.5
     """
     _hurst(hurst)
-    _at_least("side", side, 2)
+    at_least("side", side, 2)
     rng = np.random.default_rng(rng)
     gamma, directions = 1.5, 8
     k = np.arange(math.ceil(math.log(side * _BEYOND_GRID) / math.log(gamma)))[:, None]
@@ -394,7 +389,7 @@ def takagi_surface(hurst: float, side: int = 256) -> Fractal:
     array([0.   , 0.558, 0.5  , 0.558, 0.   ])
     """
     _hurst(hurst)
-    _at_least("side", side, 2)
+    at_least("side", side, 2)
     x = np.linspace(0.0, 1.0, side)
     curve = np.zeros(side)
     for k in range(math.ceil(math.log2(side * _BEYOND_GRID))):
@@ -422,7 +417,7 @@ def rippled_bump(side: int = 400) -> Fractal:
     >>> rippled_bump(5).dimension
     2.0
     """
-    _at_least("side", side, 2)
+    at_least("side", side, 2)
     x = np.linspace(-2.0, 2.0, side)
     wave = np.sin(10 * x[:, None]) * np.cos(10 * x)
     return Fractal(
@@ -434,284 +429,9 @@ def rippled_bump(side: int = 400) -> Fractal:
     )
 
 
-@dataclass(frozen=True)
-class Trainability:
-    """Where training converges, over a grid of two hyperparameters.
-
-    Attributes
-    ----------
-    measure : np.ndarray
-        Shape (side, side), the first axis is ``x``. With ``v`` the losses divided by the first:
-        minus their sum where training converged (negative; nearer 0 is faster), the sum of
-        their reciprocals where it diverged (positive; nearer 0 is faster).
-    x : np.ndarray
-        Base-10 logarithms of the input layer's learning rate; or its initial weights' offset.
-    y : np.ndarray
-        Base-10 logarithms of the output layer's learning rate; or that of both layers.
-    """
-
-    measure: np.ndarray = field(repr=False)
-    x: np.ndarray = field(repr=False)
-    y: np.ndarray = field(repr=False)
-
-    @property
-    def converged(self) -> np.ndarray:
-        """Where the mean of the last 20 losses lies below the first loss, boolean."""
-        return np.asarray(self.measure < 0)
-
-
-def trainability_landscape(
-    side: int = 256,
-    *,
-    x: tuple[float, float] = (-3.0, 6.0),
-    y: tuple[float, float] = (-3.0, 6.0),
-    activation: Activation = "tanh",
-    steps: int = 100,
-    width: int = 8,
-    batch_size: int | None = None,
-    n_points: int | None = None,
-    vary: Literal["learning rates", "initial offset"] = "learning rates",
-    seed: int = 0,
-) -> Trainability:
-    """Where a small network trains, over a grid of two learning rates.
-
-    The network ``f(x) = w1.phi(W0 x / sqrt(n)) / n`` has one hidden layer as wide as its input, n,
-    no biases and mean-field scaling; ``phi(z)`` is ``tanh(sqrt(2) z)``, ``sqrt(2) max(z, 0)`` or
-    ``z``. Inputs, targets and initial weights are standard normal and the same in every cell of
-    the grid. Gradient descent on the mean squared error runs with one learning rate per layer. A
-    cell has converged if the mean of its last 20 losses is below its first.
-
-    Parameters
-    ----------
-    side : int
-        Cells a side.
-    x, y : tuple of float
-        Ends of the two axes: base-10 logarithms of the learning rates of the input and the output
-        layer. With ``vary="initial offset"``, ``x`` is the offset itself.
-    activation : {"tanh", "relu", "identity"}
-        The nonlinearity.
-    steps : int
-        Steps of gradient descent.
-    width : int
-        Inputs and hidden units, n.
-    batch_size : int or None
-        Points drawn (with replacement) for each step, the same in every cell; None takes all. The
-        losses recorded are those of all points.
-    n_points : int or None
-        Training points. By default as many as there are weights; ``width`` for the identity.
-    vary : {"learning rates", "initial offset"}
-        The second has one learning rate for both layers on ``y`` and on ``x`` a number added to
-        all initial weights of the input layer.
-    seed : int
-        Of weights, data and minibatches.
-
-    Notes
-    -----
-    After Sohl-Dickstein (2024), whose boundaries have dimensions from 1.17 to 1.98: medians of
-    local slopes over a sequence of zooms at 4096 x 4096, width 16, 500 to 1000 steps. Weights, data
-    and width differ here, so numbers agree in range at best. Over the whole square at 256 x 256 the
-    boundary is nearly a plain curve (1.0 to 1.2); the dimension rises as one zooms in, and going
-    to the densest window at each step selects for it. One number without its scale says little.
-    The notebook of the paper adds the offset again at every step; here it is added once.
-
-    References
-    ----------
-    Sohl-Dickstein, The boundary of neural network trainability is fractal, arXiv 2402.06184 (2024).
-
-    Examples
-    --------
-    >>> grid = trainability_landscape(4, steps=20)
-    >>> grid.converged.astype(int)
-    array([[1, 1, 0, 0],
-           [1, 1, 0, 0],
-           [1, 1, 0, 0],
-           [0, 1, 0, 0]])
-    """
-    for name, number in {"side": side, "steps": steps, "width": width}.items():
-        _at_least(name, number, 1)
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f"activation must be one of {sorted(_ACTIVATIONS)}, got {activation!r}")
-    if vary not in ("learning rates", "initial offset"):
-        raise ValueError(f'vary must be "learning rates" or "initial offset", got {vary!r}')
-    if n_points is None:
-        n_points = width if activation == "identity" else width * (width + 1)
-    _at_least("n_points", n_points, 1)
-    if batch_size is not None:
-        _at_least("batch_size", batch_size, 1)
-    rng = np.random.default_rng(seed)
-    weights = rng.normal(size=(width, width)), rng.normal(size=width)
-    data = rng.normal(size=(n_points, width)), rng.normal(size=n_points)
-    batches = None if batch_size is None else rng.integers(n_points, size=(steps, batch_size))
-    at_x, at_y = np.linspace(*_interval("x", x), side), np.linspace(*_interval("y", y), side)
-    first, second = (a.ravel() for a in np.meshgrid(at_x, at_y, indexing="ij"))
-    offset = first if vary == "initial offset" else np.zeros_like(first)
-    rates = 10.0 ** (second if vary == "initial offset" else first), 10.0**second
-    measure = np.empty(side * side)
-    for start in range(0, measure.size, _CELLS_AT_ONCE):
-        cells = slice(start, start + _CELLS_AT_ONCE)
-        losses = _train(
-            (weights[0][:, :, None] + offset[cells], weights[1]),
-            data,
-            (rates[0][cells], rates[1][cells]),
-            activation,
-            steps,
-            batches,
-        )
-        measure[cells] = _convergence_measure(losses)
-    return Trainability(measure.reshape(side, side), at_x, at_y)
-
-
-def trainability_zooms(
-    levels: int = 6, side: int = 128, *, factor: int = 4, **options: Any
-) -> list[Trainability]:
-    """Landscapes of one network, each a window of the one before, towards the boundary.
-
-    The window is the one that holds the most of the boundary between convergence and divergence.
-    That choice favours high dimensions: what is found says how rough the boundary can be at a
-    scale, not how rough it is on average.
-
-    Parameters
-    ----------
-    levels : int
-        Landscapes, the whole square included; fewer if one holds no boundary.
-    side : int
-        Cells a side of each.
-    factor : int
-        Ratio of the sides of one window to the next.
-    **options
-        Passed on to :func:`trainability_landscape`.
-
-    Notes
-    -----
-    Box-counting dimensions of the boundary at levels 0 to 5 (128 x 128, width 8, 100 steps, seed
-    0; half-widths of the intervals 0.01 to 0.25): tanh 1.06, 1.39, 1.68, 1.96, 1.99, 1.97; ReLU
-    1.07, 1.41, 1.79, 1.99, 2.00, 1.99; identity 1.01, 1.07, 1.20, 1.19, 1.18, 1.39. At 96 x 96:
-    tanh with batches of 16 points 1.11, 1.45, 1.75, 1.99, 2.00, 2.00; with one point 1.01 to 1.07
-    at all levels; initial offset (from -3 to 3) and learning rate 1.01, 1.22, 1.56, 1.78, 1.90,
-    1.95. Sohl-Dickstein (2024) gives 1.17 to 1.98 over these six cases, one median over scales
-    each. The range is alike; that single values agree is not shown, nor that a boundary is a
-    fractal: near 2 the cells of a window are too coarse to resolve it.
-
-    Examples
-    --------
-    >>> zooms = trainability_zooms(3, 16, steps=20)
-    >>> [round(float(grid.x[-1] - grid.x[0]), 2) for grid in zooms]
-    [9.0, 2.25, 0.56]
-    """
-    _at_least("levels", levels, 1)
-    _at_least("factor", factor, 2)
-    _at_least("side", side, 2 * factor)
-    zooms = [trainability_landscape(side, **options)]
-    window = side // factor
-    while len(zooms) < levels:
-        last = zooms[-1]
-        edge = np.zeros((side + 1, side + 1))
-        into = last.converged
-        mixed = (into[1:] != into[:-1])[:, 1:] | (into[:, 1:] != into[:, :-1])[1:]
-        edge[2:, 2:] = mixed.cumsum(0).cumsum(1)
-        mass = edge[window:, window:] - edge[:-window, window:]
-        mass -= edge[window:, :-window] - edge[:-window, :-window]
-        if mass.max() == 0:
-            break
-        i, j = np.unravel_index(int(mass.argmax()), mass.shape)
-        ends = [
-            (float(at[k]), float(at[k] + (at[-1] - at[0]) / factor))
-            for at, k in ((last.x, i), (last.y, j))
-        ]
-        zooms.append(trainability_landscape(side, **(options | {"x": ends[0], "y": ends[1]})))
-    return zooms
-
-
-def _tanh(z: np.ndarray) -> None:
-    np.tanh(z, out=z)
-
-
-def _tanh_slope(h: np.ndarray) -> None:
-    h *= h
-    np.subtract(1.0, h, out=h)
-
-
-def _relu(z: np.ndarray) -> None:
-    np.maximum(z, 0.0, out=z)
-
-
-def _relu_slope(h: np.ndarray) -> None:
-    np.greater(h, 0.0, out=h, casting="unsafe")
-
-
-def _identity(z: np.ndarray) -> None:
-    """Nothing to do."""
-
-
-def _identity_slope(h: np.ndarray) -> None:
-    h.fill(1.0)
-
-
-# Gain of the inputs, nonlinearity, and its slope as a function of its value; the last two in place.
-_Elementwise = Callable[[np.ndarray], None]
-_ACTIVATIONS: dict[str, tuple[float, _Elementwise, _Elementwise]] = {
-    "tanh": (math.sqrt(2), _tanh, _tanh_slope),
-    "relu": (math.sqrt(2), _relu, _relu_slope),  # sqrt(2) max(z, 0) = max(sqrt(2) z, 0)
-    "identity": (1.0, _identity, _identity_slope),
-}
-
-
-def _train(
-    weights: tuple[np.ndarray, np.ndarray],
-    data: tuple[np.ndarray, np.ndarray],
-    rates: tuple[np.ndarray, np.ndarray],
-    activation: str,
-    steps: int,
-    batches: np.ndarray | None,
-) -> np.ndarray:
-    """Losses of all steps, shape (steps, cells); the last axis of every array is the cell.
-
-    The inputs are the same in all cells, so that one matrix product serves them all.
-    """
-    gain, phi, slope = _ACTIVATIONS[activation]
-    width, cells = len(weights[1]), len(rates[0])
-    w0 = weights[0].copy()
-    w1 = np.repeat(weights[1][:, None], cells, axis=1)
-    inputs, targets = data[0] * (gain / math.sqrt(width)), data[1][:, None]
-    losses = np.empty((steps, cells))
-
-    def forward(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        hidden = (inputs @ w0.reshape(width, -1)).reshape(-1, width, cells)
-        phi(hidden)
-        return hidden, np.einsum("phc,hc->pc", hidden, w1) / width - targets
-
-    with np.errstate(over="ignore", invalid="ignore"):  # divergence is what is looked for
-        for step in range(steps):
-            hidden, error = forward(inputs, targets)
-            losses[step] = np.einsum("pc,pc->c", error, error) / len(error)
-            used = inputs
-            if batches is not None:
-                used = inputs[batches[step]]
-                hidden, error = forward(used, targets[batches[step]])
-            error *= 2.0 / (len(error) * width)
-            slope1 = np.einsum("phc,pc->hc", hidden, error)
-            slope(hidden)
-            hidden *= error[:, None]
-            slope0 = (used.T @ hidden.reshape(len(used), -1)).reshape(w0.shape)
-            w0 -= rates[0] * w1 * slope0
-            w1 -= rates[1] * slope1
-    return losses
-
-
-def _convergence_measure(losses: np.ndarray) -> np.ndarray:
-    """The measure of :class:`Trainability` from losses of shape (steps, cells)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        v = losses / losses[0]
-    v = np.where(np.isfinite(v), np.minimum(v, _LOSS_CEILING), _LOSS_CEILING)
-    converged = v[-20:].mean(0) < 1
-    with np.errstate(divide="ignore"):
-        reciprocals = (1 / v).sum(0)
-    return np.asarray(np.where(converged, -v.sum(0), reciprocals))
-
-
 def _sponge(name: str, levels: int, d: int) -> Fractal:
     """Keep of ``3^d`` parts those with at most one middle coordinate, again and again."""
-    _at_least("levels", levels, 1)
+    at_least("levels", levels, 1)
     middle = sum(np.indices((3,) * d) == 1)
     part = np.asarray(middle) < 2
     return Fractal(
@@ -750,7 +470,8 @@ def _stays(z: np.ndarray, c: np.ndarray, iterations: int) -> np.ndarray:
     return inside
 
 
-def _at_least(name: str, number: Any, low: int) -> None:
+def at_least(name: str, number: Any, low: int) -> None:
+    """Refuse what is no integer or too small, naming the parameter."""
     if isinstance(number, bool) or not isinstance(number, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {number!r}")
     if number < low:
@@ -760,10 +481,3 @@ def _at_least(name: str, number: Any, low: int) -> None:
 def _hurst(hurst: float) -> None:
     if not 0 < hurst < 1:
         raise ValueError(f"hurst must lie between 0 and 1, got {hurst}")
-
-
-def _interval(name: str, ends: tuple[float, float]) -> tuple[float, float]:
-    low, high = ends
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"{name} needs finite low < high, got {ends}")
-    return low, high

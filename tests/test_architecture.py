@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "landscape": {"dimensions", "space", "trials", "smoothing"},
     "analysis": {"landscape", "field", "smoothing"},
     "fractals": {"landscape"},
+    "trainability": {"fractals"},
     "report": {"trials", "landscape", "analysis"},
     "cli": set(),
     "__init__": set(),

@@ -10,19 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from fractal_tuner import fractals
-from fractal_tuner.analysis import boxcount
-from fractal_tuner.analysis.boxcount import (
-    boundary,
-    box_counts,
-    box_dimension,
-    cells_above_thresholds,
-    contour_dimension,
-    failure_boundary,
-    level_boundary,
-    mean_box_counts,
-    point_box_counts,
-    steep_cell_counts,
-)
+from fractal_tuner.analysis import boxes
+from fractal_tuner.analysis.boundaries import boundary, failure_boundary, level_boundary
+from fractal_tuner.analysis.boxcount import box_dimension, contour_dimension, failure_dimension
+from fractal_tuner.analysis.boxes import box_counts, mean_box_counts, point_box_counts
+from fractal_tuner.analysis.lookalikes import cells_above_thresholds, steep_cell_counts
+from fractal_tuner.dimensions import Categorical
+from fractal_tuner.landscape import Landscape
 
 masks = arrays(bool, array_shapes(min_dims=1, max_dims=3, max_side=11))
 
@@ -78,7 +72,7 @@ def test_moving_boxes_by_parts_of_their_side_changes_mean_counts_little(shape, m
     sizes = [2, 3, 4, 6, 8, 12]
     mask = np.random.default_rng(0).random(shape) < 0.02
     exact = mean_box_counts(mask, sizes).counts
-    monkeypatch.setattr(boxcount, "_COARSEN_ABOVE", 0)
+    monkeypatch.setattr(boxes, "_COARSEN_ABOVE", 0)
     coarse = mean_box_counts(mask, sizes).counts
     np.testing.assert_array_equal(coarse[:4], exact[:4])
     np.testing.assert_allclose(np.log(coarse), np.log(exact), atol=0.05)
@@ -87,7 +81,7 @@ def test_moving_boxes_by_parts_of_their_side_changes_mean_counts_little(shape, m
 @pytest.mark.parametrize("shape", [(40,), (33, 47), (19, 20, 21)])
 @pytest.mark.parametrize("limit", [0, 2**21])
 def test_a_full_array_has_the_volume_of_its_boxes(shape, limit, monkeypatch):
-    monkeypatch.setattr(boxcount, "_COARSEN_ABOVE", limit)
+    monkeypatch.setattr(boxes, "_COARSEN_ABOVE", limit)
     found = mean_box_counts(np.ones(shape, bool), [1, 2, 3, 6, 8, 9, 12, 16])
     volumes = found.sizes.astype(float) ** len(shape)
     np.testing.assert_allclose(found.counts * volumes, math.prod(shape))
@@ -258,6 +252,31 @@ def test_the_interval_of_a_contour_spans_those_a_noise_apart():
     assert doubtful.high - doubtful.low > sharp.high - sharp.low
     lost = contour_dimension(cone, -0.6, noise_sd=0.7)  # no contour at 0.1
     assert (lost.low, lost.high) == (0, 2)
+
+
+def test_a_landscape_brings_its_noise_and_its_failures():
+    x = np.linspace(-1, 1, 64)
+    cone = -np.hypot(x[:, None], x)
+    landscape = Landscape.from_grid(cone, noise_variance=0.04)
+    assert contour_dimension(landscape, -0.6) == contour_dimension(cone, -0.6, noise_sd=0.2)
+    failing = Landscape.from_grid(cone, failed=cone < -0.6)
+    assert failure_dimension(failing).value == box_dimension(level_boundary(cone, -0.6)).value
+
+
+def test_scattered_and_one_sided_landscapes_are_answered_by_a_reason():
+    rng = np.random.default_rng(0)
+    scattered = Landscape.from_points(rng.random((200, 2)), rng.random(200))
+    assert "scattered" in contour_dimension(scattered, 0.5).reason
+    assert "scattered" in failure_dimension(scattered).reason
+    flat = Landscape.from_grid(np.zeros((32, 32)))
+    assert "both sides" in contour_dimension(flat, 0.0).reason
+    assert "failed" in failure_dimension(flat).reason
+
+
+def test_categories_have_no_boxes():
+    choices = Landscape.from_grid(np.eye(3), {"x": [1, 2, 3], "kind": Categorical(["a", "b", "c"])})
+    with pytest.raises(ValueError, match="kind"):
+        contour_dimension(choices, 0.5)
 
 
 @given(st.integers(0, 2**32), st.floats(0.1, 10), st.floats(-5, 5))

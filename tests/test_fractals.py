@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fractal_tuner import fractals
-from fractal_tuner.analysis.boxcount import boundary, box_dimension
-from fractal_tuner.fractals import trainability_landscape
+from fractal_tuner.analysis.boundaries import boundary
+from fractal_tuner.analysis.boxcount import box_dimension
 
 
 @pytest.mark.parametrize(
@@ -99,108 +99,12 @@ def test_a_rippled_bump_is_smooth_and_of_zero_mean():
     [
         lambda seed: fractals.fractional_brownian_surface(0.5, 9, rng=seed).values,
         lambda seed: fractals.weierstrass_mandelbrot_surface(0.5, 9, rng=seed).values,
-        lambda seed: trainability_landscape(5, steps=20, seed=seed).measure,
-        lambda seed: trainability_landscape(5, steps=20, seed=seed, batch_size=4).measure,
     ],
-    ids=["Brownian", "Weierstrass", "trainability", "minibatches"],
+    ids=["Brownian", "Weierstrass"],
 )
 def test_the_same_seed_gives_the_same_values(make):
     np.testing.assert_array_equal(make(3), make(3))
     assert not np.array_equal(make(3), make(4))
-
-
-# ---------------------------------------------------------------------------------- trainability
-
-
-def losses_one_by_one(rate0, rate1, *, activation, steps, width, n_points, offset=0.0, seed=0):
-    """The definition, one network at a time, gradients by the chain rule on whole matrices."""
-    phi, slope = {
-        "tanh": (lambda z: np.tanh(math.sqrt(2) * z), lambda h: math.sqrt(2) * (1 - h**2)),
-        "relu": (lambda z: math.sqrt(2) * np.maximum(z, 0), lambda h: math.sqrt(2) * (h > 0)),
-        "identity": (lambda z: z, np.ones_like),
-    }[activation]
-    rng = np.random.default_rng(seed)
-    w0, w1 = rng.normal(size=(width, width)) + offset, rng.normal(size=width)
-    x, y = rng.normal(size=(n_points, width)), rng.normal(size=n_points)
-    losses = []
-    with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(steps):
-            hidden = phi(x @ w0 / math.sqrt(width))
-            error = hidden @ w1 / width - y
-            losses.append(np.mean(error**2))
-            back = 2 * error[:, None] * w1 / width / n_points * slope(hidden)
-            gradient1 = 2 * hidden.T @ error / width / n_points
-            w0 = w0 - rate0 * x.T @ back / math.sqrt(width)
-            w1 = w1 - rate1 * gradient1
-    return np.array(losses)
-
-
-def measure_one_by_one(losses):
-    v = losses / losses[0]
-    v = np.minimum(np.where(np.isfinite(v), v, 1e6), 1e6)
-    return -v.sum() if v[-20:].mean() < 1 else (1 / v).sum()
-
-
-@pytest.mark.parametrize("activation", ["tanh", "relu", "identity"])
-@pytest.mark.parametrize("n_points", [None, 1])
-def test_the_grid_holds_what_one_network_at_a_time_gives(activation, n_points):
-    side, steps, width = 12, 40, 4
-    grid = trainability_landscape(
-        side, x=(-2, 4), y=(-2, 4), activation=activation, steps=steps, width=width,
-        n_points=n_points,
-    )  # fmt: skip
-    n = n_points or (width if activation == "identity" else width * (width + 1))
-    expected = [
-        [
-            measure_one_by_one(
-                losses_one_by_one(
-                    10**a, 10**b, activation=activation, steps=steps, width=width, n_points=n
-                )
-            )
-            for b in grid.y
-        ]
-        for a in grid.x
-    ]
-    # Chaos near the boundary turns the last bit of a sum into another course.
-    same = np.isclose(grid.measure, expected, rtol=1e-6)
-    assert same.mean() > 0.9
-    assert (grid.converged == (np.array(expected) < 0)).mean() > 0.97
-
-
-def test_an_offset_moves_the_initial_weights():
-    grid = trainability_landscape(3, x=(-1, 1), y=(-2, 0), vary="initial offset", steps=30, width=3)
-    losses = losses_one_by_one(
-        0.1, 0.1, activation="tanh", steps=30, width=3, n_points=12, offset=-1.0
-    )
-    assert grid.measure[0, 1] == pytest.approx(measure_one_by_one(losses))
-
-
-def test_small_rates_converge_and_large_ones_diverge():
-    for activation in ("tanh", "relu", "identity"):
-        grid = trainability_landscape(8, activation=activation, steps=60)
-        assert grid.converged[0, 0]
-        assert not grid.converged[-1, -1]
-        assert np.isfinite(grid.measure).all()
-
-
-def test_a_batch_of_points_changes_the_course_but_not_the_picture():
-    whole = trainability_landscape(16, steps=60)
-    parts = trainability_landscape(16, steps=60, batch_size=16)
-    assert not np.array_equal(whole.measure, parts.measure)
-    assert (whole.converged == parts.converged).mean() > 0.7
-
-
-def test_zooms_stay_inside_and_keep_the_boundary_in_view():
-    zooms = fractals.trainability_zooms(3, 24, steps=30, width=4)
-    for outer, inner in itertools.pairwise(zooms):
-        for wide, narrow in ((outer.x, inner.x), (outer.y, inner.y)):
-            assert wide[0] <= narrow[0] < narrow[-1] <= wide[-1] + 1e-12
-            assert np.ptp(narrow) == pytest.approx(np.ptp(wide) / 4)
-        assert 0 < inner.converged.mean() < 1
-
-
-def test_zooms_end_where_there_is_no_boundary():
-    assert len(fractals.trainability_zooms(3, 8, steps=20, x=(-6, -5), y=(-6, -5))) == 1
 
 
 # ---------------------------------------------------------------------------------- bad input
@@ -216,13 +120,6 @@ def test_zooms_end_where_there_is_no_boundary():
         (lambda: fractals.fractional_brownian_surface(1.0), ValueError, "hurst"),
         (lambda: fractals.fractional_brownian_surface(math.nan), ValueError, "hurst"),
         (lambda: fractals.takagi_surface(0.5, 1), ValueError, "side"),
-        (lambda: trainability_landscape(4, activation="gelu"), ValueError, "activation"),
-        (lambda: trainability_landscape(4, vary="depth"), ValueError, "vary"),
-        (lambda: trainability_landscape(4, x=(1, 1)), ValueError, "x needs"),
-        (lambda: trainability_landscape(4, y=(0, math.inf)), ValueError, "y needs"),
-        (lambda: trainability_landscape(4, batch_size=0), ValueError, "batch_size"),
-        (lambda: trainability_landscape(4, steps=0), ValueError, "steps"),
-        (lambda: fractals.trainability_zooms(2, 4), ValueError, "side"),
     ],
     ids=itertools.count(),
 )
