@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fractal_tuner.analysis.local import gradient_magnitude, local_complexity, map_correlation
     from fractal_tuner.dimensions import Categorical, Integer, Ordinal, Real
-    from fractal_tuner.landscape import Landscape, map_landscape
+    from fractal_tuner.landscape import Landscape
+    from fractal_tuner.mapping import map_landscape
     from fractal_tuner.oracle import FractalOracle, FractalTuner
     from fractal_tuner.report import HistoryDisplay, ZoomPathDisplay
     from fractal_tuner.search import FactorialZoom, ZoomSearch
@@ -63,7 +64,7 @@ _HOMES = {
     "FractalOracle": "oracle",
     "FractalTuner": "oracle",
     "Landscape": "landscape",
-    "map_landscape": "landscape",
+    "map_landscape": "mapping",
     "gradient_magnitude": "analysis.local",
     "local_complexity": "analysis.local",
     "map_correlation": "analysis.local",

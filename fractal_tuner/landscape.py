@@ -3,85 +3,25 @@
 from __future__ import annotations
 
 import math
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from fractal_tuner.dimensions import (
-    Categorical,
-    Dimension,
-    Integer,
-    Ordinal,
-    Quantile,
-    as_dimension,
-)
+from fractal_tuner.axes import Axis, check_names, grid_axes, named_axes
+from fractal_tuner.observations import noise_variance as noise_of
+from fractal_tuner.observations import trial_axes
 from fractal_tuner.smoothing import LARGEST, leave_one_out, local_linear
-from fractal_tuner.space import Key, SearchSpace, as_space
-from fractal_tuner.trials import Trial, TrialLog, Window
+from fractal_tuner.space import SearchSpace
+from fractal_tuner.trials import Trial, TrialLog
 
 _MAX_CELLS = 2**24
-_LEAST_FREEDOM = 5  # of a noise variance that is to be called known
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One dimension of a landscape.
-
-    Attributes
-    ----------
-    name : str
-    dimension : Dimension or None
-        Translates unit coordinates to values; None where the unit coordinate is the value.
-    """
-
-    name: str
-    dimension: Dimension | None = None
-
-    @property
-    def is_log(self) -> bool:
-        """Whether the search scale is logarithmic."""
-        return self.dimension is not None and self.dimension.is_log
-
-    @property
-    def has_scale(self) -> bool:
-        """Whether distances along the axis mean something; not along categories."""
-        return self.dimension is None or not self.dimension.is_categorical
-
-    @property
-    def length(self) -> float:
-        """Decades from end to end of a log axis, the difference of the ends of a linear one.
-
-        NaN where equal steps along the axis are no equal steps of either kind: categories, and
-        the probabilities of a distribution.
-        """
-        if self.dimension is None:
-            return 1.0
-        if isinstance(self.dimension, Categorical | Quantile):
-            return math.nan
-        low, high = (self.dimension.value(self.dimension.code(end)) for end in (0.0, 1.0))
-        return math.log10(high) - math.log10(low) if self.is_log else float(high - low)
-
-    def unit(self, value: Any) -> float:
-        """The unit coordinate of a value; ValueError, naming the axis, if it is not on it."""
-        if self.dimension is None:
-            if not 0.0 <= value <= 1.0:
-                raise ValueError(f"axis {self.name!r} reaches from 0 to 1, got {value!r}")
-            return float(value)
-        if isinstance(self.dimension, Integer) and isinstance(value, float) and value.is_integer():
-            value = int(value)  # numeric arrays have one type for all of their columns
-        try:
-            return self.dimension.unit(self.dimension.code_of(value))
-        except ValueError as error:
-            raise ValueError(f"axis {self.name!r}: {error}") from None
-
-    def value(self, u: float) -> Any:
-        """What stands on the axis at unit coordinate ``u``."""
-        return float(u) if self.dimension is None else self.dimension.value(self.dimension.code(u))
+_MANY = 2**16  # places of a fit, unless more are asked for
+_SAME = 1e-9  # unit coordinates of one choice
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,9 +105,10 @@ class Landscape:
     @classmethod
     def from_trials(
         cls,
-        trials: TrialLog,
+        trials: TrialLog | Iterable[Trial],
         dims: Sequence[str] | None = None,
         *,
+        space: SearchSpace | None = None,
         noise_variance: float | None = None,
     ) -> Self:
         """The landscape of told trials; running ones are left out.
@@ -175,68 +116,54 @@ class Landscape:
         Dimensions that are not chosen are ignored, so that what they do appears as noise;
         :meth:`slice` and :meth:`project` are other ways to be rid of a dimension.
 
-        The noise variance of one score is estimated where the trials permit. From ``k`` folds of
-        ``n`` trials it is the mean square of what a sum of trial and fold effects leaves, divided
-        by ``k``; splits that all trials share are no noise between them. Otherwise it is the
-        pooled variance of candidates that were evaluated repeatedly. With fewer than 5 degrees of
-        freedom it is unknown, unless all repeats agree exactly: then it is 0.
-
         Parameters
         ----------
-        trials : TrialLog
+        trials : TrialLog or iterable of Trial
         dims : sequence of str, optional
             Names of dimensions, in the order of the axes. By default all that every told trial
             has on one and the same scale. Trials without a chosen conditional dimension are left
             out.
+        space : SearchSpace, optional
+            That the trials are of; a log knows its own.
         noise_variance : float, optional
-            Known variance of the noise in one score, instead of an estimate.
+            Known variance of the noise in one score. By default it is estimated from folds or
+            repeats if there are enough, see :func:`fractal_tuner.observations.noise_variance`.
 
         Raises
         ------
+        TypeError
+            If the trials are none, or come without a space.
         ValueError
             If no trial was told, or a dimension is unknown, chosen twice, absent from all trials,
             or has several scales in a union of spaces.
         """
-        told = [trial for trial in trials if trial.status != "running"]
+        if isinstance(trials, TrialLog):
+            space = trials.space
+        told = list(trials) if isinstance(trials, Iterable) else [trials]
+        if not all(isinstance(trial, Trial) for trial in told):
+            raise TypeError(f"trials must be a TrialLog or trials, got {trials!r}")
+        told = [trial for trial in told if trial.status != "running"]
         if not told:
             raise ValueError("trials must hold a told trial, got none")
-        space = trials.space
-        units = np.array([space.unit(trial.key) for trial in told])
-        columns: dict[str, tuple[Dimension, np.ndarray] | None] = {}
-        for parameter, u in zip(space.parameters, units.T, strict=True):
-            name = parameter.name
-            if name is None:
-                continue
-            if name not in columns:
-                columns[name] = parameter.dimension, u
-            elif (known := columns[name]) is not None:  # another member of a union has it too
-                same = known[0] == parameter.dimension
-                merged = np.where(np.isnan(u), known[1], u)
-                columns[name] = (known[0], merged) if same else None
-        if dims is None:
-            dims = [
-                name
-                for name in space.names
-                if (column := columns[name]) is not None and not np.isnan(column[1]).any()
-            ]
-        _check_names("dims", dims, space.names)
-        chosen = []
-        for name in dims:
-            column = columns[name]
-            if column is None:
-                raise ValueError(f"dimension {name!r} has several scales in this union of spaces")
-            chosen.append((Axis(name, column[0]), column[1]))
+        if not isinstance(space, SearchSpace):
+            raise TypeError(
+                f"trials that are in no log need their SearchSpace, got space={space!r}"
+            )
+        chosen = trial_axes(told, space, dims)
         points = np.column_stack([u for _, u in chosen])
         is_here = ~np.isnan(points).any(axis=1)
         if not is_here.any():
-            raise ValueError(f"no told trial has all of the dimensions {list(dims)}")
+            raise ValueError(
+                f"no told trial has all of the dimensions {[a.name for a, _ in chosen]}"
+            )
         here = [trial for trial, is_in in zip(told, is_here, strict=True) if is_in]
+        noise = noise_of(here) if noise_variance is None else _checked_variance(noise_variance)
         return cls._from_coordinates(
             tuple(axis for axis, _ in chosen),
             points[is_here],
             np.array([trial.score for trial in here]),
             np.array([trial.status == "failed" for trial in here]),
-            _checked_variance(noise_variance) if noise_variance is not None else _noise(here),
+            noise,
         )
 
     @classmethod
@@ -271,12 +198,8 @@ class Landscape:
         z, failures = _checked_scores(scores, failed)
         if z.ndim == 0:
             raise ValueError(f"scores must have at least one array dimension, got {scores!r}")
-        axes = {f"x{i}": None for i in range(z.ndim)} if axes is None else axes
-        if not isinstance(axes, Mapping) or len(axes) != z.ndim:
-            raise ValueError(f"axes must map {z.ndim} names to values, got {axes!r}")
         named, lines = [], []
-        for i, (name, given) in enumerate(axes.items()):
-            axis, u = _grid_axis(name, given, z.shape[i])
+        for i, (axis, u) in enumerate(grid_axes(axes, z.shape)):
             order = np.argsort(u, kind="stable")
             z, failures = np.take(z, order, axis=i), np.take(failures, order, axis=i)
             named.append(axis)
@@ -313,7 +236,7 @@ class Landscape:
             If the arrays are empty, not numeric, of shapes that do not fit, or outside the axes.
         """
         z, failures = _checked_scores(scores, failed)
-        table = np.asarray(coordinates, dtype=None if axes else float)
+        table = _numbers("coordinates", coordinates) if axes is None else _table(coordinates)
         if z.ndim != 1 or table.ndim != 2 or len(table) != len(z) or table.shape[1] == 0:
             raise ValueError(
                 "coordinates and scores must have shapes (n, d) and (n,), "
@@ -322,19 +245,12 @@ class Landscape:
         if axes is None:
             if not np.all((table >= 0) & (table <= 1)):
                 raise ValueError("coordinates without axes must be unit coordinates, 0 to 1")
-            named = tuple(Axis(f"x{i}") for i in range(table.shape[1]))
-            points = table.astype(float)
+            named, points = tuple(Axis(f"x{i}") for i in range(table.shape[1])), table
         else:
-            if not isinstance(axes, Mapping) or len(axes) != table.shape[1]:
-                raise ValueError(
-                    f"axes must map {table.shape[1]} names to dimensions, got {axes!r}"
-                )
-            named = tuple(Axis(name, as_dimension(name, given)) for name, given in axes.items())
-            columns = [
-                [axis.unit(value) for value in column]
-                for axis, column in zip(named, table.T.tolist(), strict=True)
-            ]
-            points = np.column_stack(columns)
+            named = named_axes(axes, table.shape[1])
+            points = np.column_stack(
+                [axis.units(column) for axis, column in zip(named, table.T, strict=True)]
+            )
         noise = None if noise_variance is None else _checked_variance(noise_variance)
         return cls._from_coordinates(named, points, z, failures, noise)
 
@@ -454,19 +370,20 @@ class Landscape:
     def window(self, lower: Sequence[float], upper: Sequence[float]) -> Self:
         """The part between two corners in unit coordinates, both included.
 
-        Coordinates stay those of the whole landscape.
+        Coordinates stay those of the whole landscape; a window of a window is their intersection.
 
         Raises
         ------
         ValueError
             If the corners do not fit the axes, or there is nothing between them.
         """
-        low, high = (np.asarray(corner, dtype=float) for corner in (lower, upper))
+        low, high = _numbers("lower", lower), _numbers("upper", upper)
         if low.shape != (self.n_dims,) or high.shape != (self.n_dims,) or not np.all(low < high):
             raise ValueError(
                 f"lower and upper must be {self.n_dims} numbers each, lower < upper, "
                 f"got {lower!r} and {upper!r}"
             )
+        low, high = np.maximum(low, self.lower), np.minimum(high, self.upper)
         pick: Any
         if self.lines is not None:
             inside = [
@@ -502,7 +419,9 @@ class Landscape:
         ValueError
             If an axis is unknown, a value is not on it, no axis is left, or nothing is there.
         """
-        _check_names("at", list(at), self.names)
+        check_names("at", at, self.names)
+        if not within >= 0:
+            raise ValueError(f"within must be a number of at least 0, got {within!r}")
         fixed = {self.names.index(name): value for name, value in at.items()}
         kept = self._without(fixed)
         u = {j: self.axes[j].unit(value) for j, value in fixed.items()}
@@ -511,13 +430,16 @@ class Landscape:
         if self.lines is not None:
             pick: list[Any] = [slice(None)] * self.n_dims
             for j, place in u.items():
-                pick[j] = int(np.argmin(np.abs(self.lines[j] - place)))
+                distance = np.abs(self.lines[j] - place)
+                pick[j] = int(np.argmin(distance))
+                if not self.axes[j].has_scale and distance[pick[j]] > _SAME:
+                    raise ValueError(f"no score has the choice {at[self.names[j]]!r}")
             z, failed = self.scores[tuple(pick)].copy(), self.failed[tuple(pick)].copy()
             lines = tuple(self.lines[j] for j in kept)
             return self._made(axes, z, failed, lines, None, self.noise_variance, *corners)
         near = np.ones(len(self.coordinates), dtype=bool)
         for j, place in u.items():
-            reach = within if self.axes[j].has_scale else 1e-9
+            reach = within if self.axes[j].has_scale else _SAME
             near &= np.abs(self.coordinates[:, j] - place) <= reach
         if not near.any():
             raise ValueError(f"no score lies within {within} of {dict(at)!r}")
@@ -549,7 +471,7 @@ class Landscape:
         ValueError
             If an axis is unknown or chosen twice, or ``by`` is neither.
         """
-        _check_names("dims", dims, self.names)
+        check_names("dims", dims, self.names)
         if by not in ("best", "mean"):
             raise ValueError(f"by must be 'best' or 'mean', got {by!r}")
         kept = [self.names.index(name) for name in dims]
@@ -576,22 +498,23 @@ class Landscape:
             raise ValueError("at least one axis must be left")
         return kept
 
-    def smoothed(self, bandwidth: float | None = None, *, at: Any = None) -> Self:
+    def smoothed(self, bandwidth: ArrayLike | None = None, *, at: Any = None) -> Self:
         """The landscape with its noise smoothed away, by a local linear fit.
 
         Exact on planes, at edges, beside gaps and for scattered scores; failures and holes weigh
-        nothing. Gaussian weights of the distance in unit coordinates, the same along every axis.
+        nothing. Gaussian weights of the distance in unit coordinates.
 
         Parameters
         ----------
-        bandwidth : float, optional
-            Standard deviation of the weights. By default the one that best predicts each score
-            from the others (leave-one-out; candidates by factors of sqrt 2, from half the distance
-            to the 2 (d + 1)-th neighbour to one plane for all). It is widened where there are too
-            few scores.
+        bandwidth : float or array-like, shape (d,), optional
+            Standard deviation of the weights, for all axes or each. By default the one that best
+            predicts each score from the others, see :func:`fractal_tuner.smoothing.leave_one_out`;
+            along an axis that does not matter it is wider than the cube. It is widened where there
+            are too few scores.
         at : int or array-like, shape (m, d), optional
             Unit coordinates to fit at, or so many equally spaced grid lines along each axis. By
-            default where the scores are, and in the holes.
+            default where the scores are, and in the holes; of more than 65536 on a regular grid of
+            at most so many cells.
 
         Raises
         ------
@@ -644,7 +567,9 @@ class Landscape:
         return x, y
 
     def at(self, at: Any) -> Self:
-        """Where to fit: here if None, on so many grid lines along each axis, or at listed places.
+        """Where to fit: on so many grid lines along each axis, or at listed places.
+
+        By default here, or, of more than 65536 places, on a grid of at most so many cells.
 
         Parameters
         ----------
@@ -652,7 +577,9 @@ class Landscape:
             Of an int or an array the landscape has no scores; see :meth:`with_scores`.
         """
         if at is None:
-            return self
+            if self.scores.size <= _MANY:
+                return self
+            at = max(2, int(_MANY ** (1 / self.n_dims) + 1e-9))
         if isinstance(at, int | np.integer) and not isinstance(at, bool):
             if at < 2 or int(at) ** self.n_dims > _MAX_CELLS:
                 raise ValueError(f"at must be 2 or more grid lines, at most 2^24 cells, got {at}")
@@ -662,7 +589,7 @@ class Landscape:
             shape = (int(at),) * self.n_dims
             empty, nowhere = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
             return self._made(self.axes, empty, nowhere, lines, None, None, self.lower, self.upper)
-        places = np.array(at, dtype=float)
+        places = _numbers("at", at)
         if places.ndim != 2 or places.shape[1] != self.n_dims or not np.isfinite(places).all():
             raise ValueError(
                 f"at must be a number of grid lines or an array of shape (m, {self.n_dims}), "
@@ -670,136 +597,6 @@ class Landscape:
             )
         empty, nowhere = np.full(len(places), np.nan), np.zeros(len(places), dtype=bool)
         return self._made(self.axes, empty, nowhere, None, places, None, self.lower, self.upper)
-
-
-def map_landscape(
-    objective: Callable[..., float],
-    space: SearchSpace | Mapping[str, Any],
-    *,
-    points_per_dim: int | None = None,
-    n_points: int | None = None,
-    n_jobs: int | None = None,
-    journal: str | os.PathLike[str] | None = None,
-    seed: int | None = None,
-) -> Landscape:
-    """The landscape of an objective, evaluated for its own sake.
-
-    Parameters
-    ----------
-    objective : callable
-        ``objective(**params)`` returns the score, larger is better. If it raises, or returns no
-        finite number, the trial failed.
-    space : SearchSpace or mapping
-    points_per_dim : int, optional
-        Evaluate a full grid, as :class:`FactorialZoom` with one level does.
-    n_points : int, optional
-        Evaluate a space-filling sample instead: scrambled Sobol points. At most as many as there
-        are candidates.
-    n_jobs : int, optional
-        Evaluations at a time, as in joblib.
-    journal : path, optional
-        File that keeps the trials; after a crash the same call evaluates only those that miss.
-    seed : int, optional
-        Of the sample; a grid needs none.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If not exactly one of ``points_per_dim`` and ``n_points`` is given, or one is invalid.
-
-    Examples
-    --------
-    >>> from fractal_tuner import Real
-    >>> space = {"x": Real(0, 1), "y": Real(0, 1)}
-    >>> map_landscape(lambda x, y: x * y, space, points_per_dim=3).scores.tolist()
-    [[0.0, 0.0, 0.0], [0.0, 0.25, 0.5], [0.0, 0.5, 1.0]]
-    """
-    from joblib import Parallel, delayed
-
-    from fractal_tuner.search.factorial import FactorialZoom
-
-    space = as_space(space)
-    if (points_per_dim is None) == (n_points is None):
-        raise ValueError("give one of points_per_dim and n_points")
-    if points_per_dim is not None:
-        search = FactorialZoom(space, points_per_dim=points_per_dim, levels=1, journal=journal)
-        while search.ask(_MAX_CELLS):  # of a continued grid first those that were running
-            pass
-        log = search.trials
-    else:
-        log = _sample(space, n_points, journal, seed)
-    try:
-        pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-        jobs = (delayed(_evaluated)(objective, trial) for trial in log.pending)
-        for trial_id, score, error in pool(jobs):
-            log.finish(trial_id, score, error=error)
-    finally:
-        log.close()
-    return Landscape.from_trials(log)
-
-
-def _evaluated(objective: Callable[..., float], trial: Trial) -> tuple[int, float, str | None]:
-    """Id, score and error of a trial."""
-    try:
-        return trial.id, float(objective(**trial.params)), None
-    except Exception as error:
-        return trial.id, math.nan, f"{type(error).__name__}: {error}"
-
-
-def _sample(
-    space: SearchSpace, n_points: Any, journal: str | os.PathLike[str] | None, seed: int | None
-) -> TrialLog:
-    """A log in which a space-filling sample was asked."""
-    from fractal_tuner.search.base import at_least_one
-
-    n = int(min(at_least_one("n_points", n_points), space.size))
-    header = {"strategy": "map_landscape", "n_points": n, "seed": seed}
-    log = TrialLog(space, journal, header=header)
-    if len(log) == 0:  # the journal gets all of them at once, or none
-        whole = Window.whole(len(space))
-        log.add_all((key, whole) for key in _sobol_keys(space, n, log.header["seed"]))
-    return log
-
-
-def _sobol_keys(space: SearchSpace, n: int, seed: int) -> list[Key]:
-    """``n`` different keys, of scrambled Sobol points; the list of all if most are wanted."""
-    from scipy.stats import qmc
-
-    if 2 * n >= space.size:
-        keys = list(space.keys())
-        order = np.random.default_rng([seed]).permutation(len(keys))[:n]
-        return [keys[i] for i in sorted(order)]
-    sobol = qmc.Sobol(len(space), rng=np.random.default_rng([seed]))
-    found: dict[Key, None] = {}
-    bits = (n - 1).bit_length()
-    sample = sobol.random_base2(bits)
-    while True:
-        found |= dict.fromkeys(map(space.key_from_unit, sample))
-        if len(found) >= n:
-            return list(found)[:n]
-        sample = sobol.random(2**bits)
-
-
-def _noise(trials: Sequence[Trial]) -> float | None:
-    """Variance of the noise in one score, from folds or repeats; None if unknown."""
-    complete = [trial for trial in trials if trial.status == "complete"]
-    folded = [t.folds for t in complete if len(t.folds) > 1 and np.isfinite(t.folds).all()]
-    if folded:
-        k = Counter(map(len, folded)).most_common(1)[0][0]
-        table = np.array([folds for folds in folded if len(folds) == k])
-        rest = table - table.mean(1, keepdims=True) - table.mean(0) + table.mean()
-        freedom = (len(table) - 1) * (k - 1)
-        if freedom >= _LEAST_FREEDOM:
-            return float((rest**2).sum() / freedom / k)
-    repeats: dict[Key, list[float]] = {}
-    for trial in complete:
-        repeats.setdefault(trial.key, []).append(trial.score)
-    groups = [np.array(scores) for scores in repeats.values() if len(scores) > 1]
-    squares = float(sum(((group - group.mean()) ** 2).sum() for group in groups))
-    freedom = sum(len(group) - 1 for group in groups)
-    if freedom >= _LEAST_FREEDOM or (freedom > 0 and squares == 0):
-        return squares / freedom
-    return None
 
 
 def _mean_per_group(group: np.ndarray, z: np.ndarray, n_groups: int) -> np.ndarray:
@@ -812,47 +609,9 @@ def _mean_per_group(group: np.ndarray, z: np.ndarray, n_groups: int) -> np.ndarr
     return means
 
 
-def _grid_axis(name: Any, given: Any, n: int) -> tuple[Axis, np.ndarray]:
-    """An axis of a grid, and the unit coordinates of its ``n`` values in the order given."""
-    even = np.linspace(0.0, 1.0, n) if n > 1 else np.array([0.5])
-    if given is None:
-        return Axis(name), even
-    if isinstance(given, Dimension):
-        dimension = given
-        if dimension.is_categorical and dimension.n_values != n:
-            raise ValueError(f"axis {name!r} has {n} cells for the choices of {dimension}")
-        if dimension.n_values != n:
-            return Axis(name, dimension), even
-        return Axis(name, dimension), np.array(
-            [dimension.unit(dimension.code_at(i)) for i in range(n)]
-        )
-    values = list(given)
-    if len(values) != n:
-        raise ValueError(f"axis {name!r} must have {n} values, got {len(values)}")
-    if any(isinstance(value, str | bool | np.bool_ | tuple) or value is None for value in values):
-        return _grid_axis(name, Categorical(values), n)
-    try:
-        dimension = Ordinal(values)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"axis {name!r}: {error}") from None
-    u = np.empty(n)
-    u[np.argsort(values, kind="stable")] = [dimension.unit(i) for i in range(n)]
-    return Axis(name, dimension), u
-
-
-def _check_names(what: str, names: Sequence[str], known: Sequence[str]) -> None:
-    if isinstance(names, str) or not names:
-        raise ValueError(f"{what} must name at least one of {list(known)}, got {names!r}")
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{what} names {name!r}, which is none of {list(known)}")
-    if len(set(names)) != len(names):
-        raise ValueError(f"{what} names a dimension twice, got {list(names)}")
-
-
 def _checked_scores(scores: Any, failed: Any) -> tuple[np.ndarray, np.ndarray]:
     """Copies of the scores, NaN where failed, and of the failures."""
-    z = np.array(scores, dtype=float)
+    z = _numbers("scores", scores)
     if z.size == 0:
         raise ValueError(f"scores must not be empty, got shape {z.shape}")
     failures = np.isinf(z)
@@ -867,7 +626,24 @@ def _checked_scores(scores: Any, failed: Any) -> tuple[np.ndarray, np.ndarray]:
     return z, failures
 
 
+def _numbers(what: str, given: Any) -> np.ndarray:
+    """A copy as floats, NaN where masked; an error that names what is none."""
+    try:
+        if np.iscomplexobj(given):
+            raise TypeError("complex numbers have no order")
+        if np.ma.isMaskedArray(given):
+            given = np.ma.filled(given.astype(float), np.nan)
+        return np.array(given, dtype=float)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise type(error)(f"{what} must be an array of numbers: {error}") from None
+
+
+def _table(given: Any) -> np.ndarray:
+    """Values in rows; what is no array keeps the type of each."""
+    return given if isinstance(given, np.ndarray) else np.array(given, dtype=object)
+
+
 def _checked_variance(variance: float) -> float:
-    if not (variance >= 0 and math.isfinite(variance)):
+    if not (isinstance(variance, Real) and variance >= 0 and math.isfinite(variance)):
         raise ValueError(f"noise_variance must be a number of at least 0, got {variance!r}")
     return float(variance)

@@ -13,20 +13,25 @@ validation); Ruppert & Wand, Ann. Statist. 22, 1994 (several dimensions).
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 LARGEST = 1e150  # beyond it squares overflow
-MAX_NEIGHBOURS = 1000  # further ones are left out of a fit
-_REACH = 4.5  # in bandwidths; the weight there is 4e-5
+MAX_NEIGHBOURS = 1000  # of a place; of more a sample is fitted
+_REACH = 4.0  # in bandwidths; the weight there is 3e-4
 _STEP = math.sqrt(2.0)
 _WIDEST = 64.0  # the unit cube looks like a point: all weights are equal
 _THINNEST = 1e-3  # smallest by largest variance of the weighted points; thinner is a line
 _FARTHEST = 50.0  # squared distance from the weighted points, in their standard deviations
 _LOO_SAMPLE = 500
+_ISOLATED = 4.0  # squared error of a point that is not predicted, by that of the mean of all
+_LEAST_GAIN = 0.95  # of the error of other bandwidths, to be preferred
 _CHUNK = 2**20  # numbers per temporary array
 
 
@@ -46,9 +51,9 @@ class LocalFit:
     leverage : np.ndarray
         Weight that a point at the place itself has in the fitted value, shape (m,).
     gradient_noise : np.ndarray
-        Expected squared length of the gradient for noise of variance 1 alone, shape (m,).
-    bandwidth : np.ndarray
-        Bandwidth used, shape (m,): as asked, or wider where there were too few points.
+        Variances of the slopes for noise of variance 1, shape (m, d).
+    widened : np.ndarray
+        By how much the bandwidth was widened where there were too few points, else 1; shape (m,).
     """
 
     value: np.ndarray
@@ -56,15 +61,16 @@ class LocalFit:
     spread: np.ndarray
     leverage: np.ndarray
     gradient_noise: np.ndarray
-    bandwidth: np.ndarray
+    widened: np.ndarray
 
 
-def local_linear(x: np.ndarray, y: np.ndarray, at: np.ndarray, bandwidth: float) -> LocalFit:
+def local_linear(x: np.ndarray, y: np.ndarray, at: np.ndarray, bandwidth: ArrayLike) -> LocalFit:
     """Local linear fits to points ``(x, y)`` at the places ``at``.
 
     Where the weights leave fewer than d + 1.5 effective points (``(sum w)^2 / sum w^2``), or points
     on a line, or points that all lie far to one side, the bandwidth is widened by steps of sqrt 2
-    until they determine a plane.
+    until they determine a plane. Points beyond 4 bandwidths weigh nothing. Where more than some
+    hundred are nearer, a fixed random sample of them is fitted.
 
     Parameters
     ----------
@@ -74,13 +80,13 @@ def local_linear(x: np.ndarray, y: np.ndarray, at: np.ndarray, bandwidth: float)
         Values of at most 1e150, shape (n,) float64.
     at : np.ndarray
         Unit coordinates, shape (m, d) float64.
-    bandwidth : float
-        Standard deviation ``h`` of the weights in unit coordinates, positive.
+    bandwidth : float or array-like, shape (d,)
+        Standard deviation ``h`` of the weights in unit coordinates, for all axes or each.
 
     Raises
     ------
     ValueError
-        If the bandwidth is not positive and finite.
+        If a bandwidth is not positive and finite.
 
     Examples
     --------
@@ -89,52 +95,133 @@ def local_linear(x: np.ndarray, y: np.ndarray, at: np.ndarray, bandwidth: float)
     >>> round(float(fit.value[0]), 6), fit.gradient[0].round(6).tolist()
     (-2.0, [2.0, -3.0])
     """
-    if not (bandwidth > 0 and math.isfinite(bandwidth)):
-        raise ValueError(f"bandwidth must be a positive number, got {bandwidth!r}")
     m, d = at.shape
-    parts = {
-        "value": np.full(m, np.nan),
-        "gradient": np.full((m, d), np.nan),
-        "spread": np.full(m, np.nan),
-        "leverage": np.full(m, np.nan),
-        "gradient_noise": np.full(m, np.nan),
-        "bandwidth": np.full(m, np.nan),
-    }
+    h = checked_bandwidth(bandwidth, d)
+    fit = LocalFit(
+        value=np.full(m, np.nan),
+        gradient=np.full((m, d), np.nan),
+        spread=np.full(m, np.nan),
+        leverage=np.full(m, np.nan),
+        gradient_noise=np.full((m, d), np.nan),
+        widened=np.full(m, np.nan),
+    )
     if len(y) == 0:
-        return LocalFit(**parts)
+        return fit
     middle = float(np.mean(y))  # so that a large constant costs no digits
-    tree = cKDTree(x)
-    todo, h = np.arange(m), float(bandwidth)
-    widest = max(h, _WIDEST)
-    while len(todo) and h <= widest:
-        found = np.zeros(len(todo), dtype=bool)
-        n_chunks = -(-len(todo) * min(len(y), MAX_NEIGHBOURS) * (d + 1) // _CHUNK)
-        for rows in np.array_split(np.arange(len(todo)), max(1, n_chunks)):
+    y, at = y - middle, at / h
+    points = _Points(x / h)
+    todo, widened = np.arange(m), 1.0
+    while len(todo) and widened <= max(1.0, _WIDEST / h.min()):
+        is_plane = np.zeros(len(todo), dtype=bool)
+        for rows, near, w in points.around(at[todo], widened):
             places = todo[rows]
-            is_plane, fits = _planes(tree, x, y - middle, at[places], h)
-            found[rows] = is_plane
-            for name, values in fits.items():
-                parts[name][places[is_plane]] = values
-            parts["bandwidth"][places[is_plane]] = h
-        todo, h = todo[~found], h * _STEP
-    parts["value"] += middle
-    return LocalFit(**parts)
+            t = (points.x[near] - at[places, None]) / widened
+            found, parts = _planes(t, np.broadcast_to(y[near], w.shape), w)
+            is_plane[rows] = found
+            for name, values in parts.items():
+                getattr(fit, name)[places[found]] = values
+        fit.widened[todo[is_plane]] = widened
+        todo, widened = todo[~is_plane], widened * _STEP
+    fit.value[:] += middle
+    fit.gradient[:] /= h * fit.widened[:, None]
+    fit.gradient_noise[:] /= (h * fit.widened[:, None]) ** 2
+    return fit
+
+
+class _Points:
+    """Points in units of the bandwidth, and samples of them where they are many.
+
+    The samples are nested, each 4 times as large as the one before: the first points in a random
+    order. So every place gets as many as it can use, with the weights of the bandwidth asked for;
+    a limit on the number of nearest points would narrow the bandwidth where they are dense.
+    """
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.x = x
+        n = len(x)
+        self._order = sample_order(n)
+        self._sizes = [n]
+        while self._sizes[0] > MAX_NEIGHBOURS:
+            self._sizes.insert(0, max(MAX_NEIGHBOURS, -(-self._sizes[0] // 4)))
+        self._trees: dict[int, cKDTree] = {}
+
+    def _tree(self, size: int) -> cKDTree:
+        if size not in self._trees:
+            part = self.x[self._order[:size]]
+            self._trees[size] = cKDTree(part, balanced_tree=False, compact_nodes=False)
+        return self._trees[size]
+
+    def around(
+        self, at: np.ndarray, scale: float
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Rows of ``at``, indices of the points near these (one row of them for all), weights."""
+        rows = np.arange(len(at))
+        for size, larger in zip(self._sizes, [*self._sizes[1:], None], strict=True):
+            if len(self._sizes) == 1:
+                yield from self._all(at, rows, size, scale)
+                return
+            count = np.concatenate(
+                [
+                    self._tree(size).query_ball_point(at[part], _REACH * scale, return_length=True)
+                    for part in np.array_split(rows, len(rows) // 2**16 + 1)
+                ]
+            )
+            is_enough = (6 * count > MAX_NEIGHBOURS) | (larger is None)
+            if size <= MAX_NEIGHBOURS:
+                yield from self._all(at, rows[is_enough], size, scale)
+            else:
+                yield from self._nearest(at, rows[is_enough], count[is_enough], size, scale)
+            rows = rows[~is_enough]
+
+    def _all(
+        self, at: np.ndarray, rows: np.ndarray, size: int, scale: float
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        near = self._order[None, :size]
+        for part in _chunks(rows, size * at.shape[1]):
+            square = np.zeros((len(part), size))
+            for j in range(at.shape[1]):
+                square += (self.x[near[0], j] - at[part, j, None]) ** 2
+            square /= scale**2
+            yield part, near, np.where(square <= _REACH**2, np.exp(-0.5 * square), 0.0)
+
+    def _nearest(
+        self, at: np.ndarray, rows: np.ndarray, count: np.ndarray, size: int, scale: float
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        rows = rows[np.argsort(count, kind="stable")]  # so that a chunk has alike numbers of them
+        k = np.sort(count)
+        start = 0
+        while start < len(rows):
+            stop = min(len(rows), start + max(1, _CHUNK // (max(1, k[start]) * at.shape[1])))
+            part = rows[start:stop]
+            distance, near = self._tree(size).query(
+                at[part],
+                k=np.arange(1, max(1, k[stop - 1]) + 1),
+                distance_upper_bound=_REACH * scale,
+            )
+            w = np.exp(-0.5 * (distance / scale) ** 2)  # 0 for what is missing, at infinity
+            yield part, self._order[np.minimum(near, size - 1)], w
+            start = stop
+
+
+def _chunks(rows: np.ndarray, numbers: int) -> list[np.ndarray]:
+    """Rows in parts of at most ``_CHUNK`` numbers, of which each row has so many."""
+    return np.array_split(rows, -(-len(rows) * numbers // _CHUNK)) if len(rows) else []
 
 
 def _planes(
-    tree: cKDTree, x: np.ndarray, y: np.ndarray, at: np.ndarray, h: float
+    t: np.ndarray, y: np.ndarray, w: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Which places have a plane at this bandwidth, and the fits at those."""
-    n, d = x.shape
-    k = n
-    if n > MAX_NEIGHBOURS:
-        within = tree.query_ball_point(at, _REACH * h, return_length=True)
-        k = min(MAX_NEIGHBOURS, max(8 * (d + 1), int(np.max(within))))
-    near = np.arange(n)[None] if k == n else tree.query(at, k=k)[1]
-    t = (x[near] - at[:, None]) / h
-    w = np.exp(-0.5 * np.einsum("mkj,mkj->mk", t, t))
-    total = w.sum(1)
-    squares = (w * w).sum(1)
+    """Which places have a plane, and the fits at those, in units of the bandwidth.
+
+    Parameters
+    ----------
+    t : np.ndarray
+        Points relative to each place, shape (m, k, d).
+    y, w : np.ndarray
+        Their values and weights, shape (m, k).
+    """
+    d = t.shape[2]
+    total, squares = w.sum(1), (w * w).sum(1)
     n_effective = np.divide(total**2, squares, out=np.zeros_like(total), where=squares > 0)
     design = np.concatenate([np.ones((*t.shape[:2], 1)), t], axis=2)
     weighted = design * w[..., None]
@@ -146,31 +233,37 @@ def _planes(
     is_plane = (n_effective >= d + 1.5) & (variances[:, 0] > _THINNEST * variances[:, -1])
     off = np.einsum("mji,mj->mi", directions, mean)[is_plane] ** 2
     is_plane[is_plane] = (off / variances[is_plane]).sum(1) <= _FARTHEST
-    values = np.broadcast_to(y[near], w.shape)[is_plane]
-    w, total, design, weighted = w[is_plane], total[is_plane], design[is_plane], weighted[is_plane]
+    y, w, total = y[is_plane], w[is_plane], total[is_plane]
+    design, weighted = design[is_plane], weighted[is_plane]
     inverse = np.linalg.inv(moments[is_plane]) / total[:, None, None]
-    plane = inverse @ (np.swapaxes(weighted, 1, 2) @ values[..., None])
-    residual = values - (design @ plane)[..., 0]
+    plane = inverse @ (np.swapaxes(weighted, 1, 2) @ y[..., None])
+    residual = y - (design @ plane)[..., 0]
     squared = np.swapaxes(weighted, 1, 2) @ weighted
     freedom = total - np.einsum("mij,mji->m", inverse, squared)
     rss = (w * residual**2).sum(1)
     noise = inverse @ squared @ inverse
     return is_plane, {
         "value": plane[:, 0, 0],
-        "gradient": plane[:, 1:, 0] / h,
+        "gradient": plane[:, 1:, 0],
         "spread": np.divide(rss, freedom, out=np.full_like(rss, np.nan), where=freedom > 1e-9),
         "leverage": inverse[:, 0, 0],
-        "gradient_noise": np.trace(noise[:, 1:, 1:], axis1=1, axis2=2) / h**2,
+        "gradient_noise": np.diagonal(noise, axis1=1, axis2=2)[:, 1:],
     }
 
 
-def leave_one_out(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """The bandwidth that predicts each point best from the others, and its mean squared error.
+def leave_one_out(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
+    """Bandwidths that predict each point best from the others, and their mean squared error.
 
-    Candidates are spaced by sqrt 2, from half the median distance to the 2 (d + 1)-th neighbour up
-    to the first beyond 2, where the fit is one plane. The residual of a point that is left out is
-    ``(y - fit) / (1 - leverage)``. Of equally good bandwidths the widest. Of more than 500 points a
-    fixed random sample of 500 is left out in turn.
+    First the best that is the same along all axes, by steps of sqrt 2 from half the median distance
+    to the 2 (d + 1)-th neighbour up to the first beyond 2, where the fit is one plane; of equally
+    good ones the widest. Then single axes and all together are widened and narrowed by factors of
+    2, in turn, as long as a step lowers the error by 5 %: less is within the error's own scatter.
+    An axis that does not matter so ends wider than the cube. The residual of a point that is left
+    out is ``(y - fit) / (1 - leverage)``; one that the others do not predict, because it is alone
+    or they determine no plane, counts twice its distance from the mean of all. Of more than 500
+    points a fixed random sample of 500 is left out in turn. The best ratios of the axes do not
+    depend on the number of points (all bandwidths shrink as ``n^(-1 / (d + 4))``), so of more than
+    1000 they are those of a sample.
 
     Parameters
     ----------
@@ -178,25 +271,57 @@ def leave_one_out(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
         Unit coordinates, shape (n, d) float64.
     y : np.ndarray
         Finite values, shape (n,) float64.
+
+    Returns
+    -------
+    bandwidth : np.ndarray
+        Along each axis, shape (d,).
+    error : float
     """
     n, d = x.shape
-    rows = np.arange(n)
-    if n > _LOO_SAMPLE:
-        rows = np.random.default_rng(0).choice(n, _LOO_SAMPLE, replace=False)
-    widths = [half_distance(x, 2 * (d + 1))]
+    order = sample_order(n)
+    rows = np.sort(order[:_LOO_SAMPLE])
+    ratio = np.ones(d)
+    if n > MAX_NEIGHBOURS:
+        ratio = leave_one_out(x[order[:MAX_NEIGHBOURS]], y[order[:MAX_NEIGHBOURS]])[0]
+        ratio /= ratio.min()
+
+    unpredicted = _ISOLATED * (y[rows] - np.mean(y)) ** 2
+
+    def error_of(h: np.ndarray) -> float:
+        fit = local_linear(x, y, x[rows], h)
+        is_predicted = fit.leverage < 1 - 1e-9
+        rest = np.where(is_predicted, 1.0 - fit.leverage, 1.0)
+        return float(
+            np.mean(np.where(is_predicted, ((y[rows] - fit.value) / rest) ** 2, unpredicted))
+        )
+
+    widths = [half_distance(x / ratio, 2 * (d + 1))]
     while widths[-1] < 2.0:
         widths.append(widths[-1] * _STEP)
-    errors = []
-    for h in widths:
-        fit = local_linear(x, y, x[rows], h)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            left_out = ((y[rows] - fit.value) / (1.0 - fit.leverage)) ** 2
-        known = np.isfinite(left_out)
-        errors.append(float(np.mean(left_out[known])) if 2 * known.sum() > len(rows) else math.inf)
+    errors = [error_of(width * ratio) for width in widths]
     rounding = 1e-20 * float(np.mean(y**2))
     good = min(errors) * (1 + 1e-9) + rounding
     best = max(i for i, error in enumerate(errors) if error <= good)
-    return widths[best], errors[best]
+    h, error = widths[best] * ratio, errors[best]
+    if d == 1 or n > MAX_NEIGHBOURS:
+        return h, error
+    turns, idle = [*np.eye(d), np.ones(d)], 0
+    for turn in itertools.cycle(turns):
+        before = error
+        for factor in (2.0, 0.5):
+            while error > rounding:
+                tried = h * factor**turn
+                if tried.min() < widths[0] / 8 or tried.max() > 2 * _WIDEST:
+                    break
+                lower = error_of(tried)
+                if lower > _LEAST_GAIN * error:
+                    break
+                h, error = tried, lower
+        idle = 0 if error < before else idle + 1
+        if idle == len(turns):
+            break
+    return h, error
 
 
 def half_distance(x: np.ndarray, k: int) -> float:
@@ -205,9 +330,26 @@ def half_distance(x: np.ndarray, k: int) -> float:
     As a bandwidth it gives about ``k`` effective points in a uniform design of any dimension.
     Points with ``k`` others in the same place do not count; 1 if there are none but these.
     """
-    rows = np.arange(len(x))
-    if len(x) > _LOO_SAMPLE:
-        rows = np.random.default_rng(0).choice(len(x), _LOO_SAMPLE, replace=False)
+    rows = sample_order(len(x))[:_LOO_SAMPLE]
     distance = np.asarray(cKDTree(x).query(x[rows], k=[min(k, len(x) - 1) + 1])[0])[:, 0]
     distance = distance[distance > 0]
     return float(np.median(distance)) / 2 if len(distance) else 1.0
+
+
+def sample_order(n: int) -> np.ndarray:
+    """A fixed random order of ``n`` points, whose first ones are a sample."""
+    return np.random.default_rng(0).permutation(n) if n > _LOO_SAMPLE else np.arange(n)
+
+
+def checked_bandwidth(bandwidth: ArrayLike, d: int) -> np.ndarray:
+    """Bandwidths along ``d`` axes, of one for all or of each."""
+    try:
+        h = np.broadcast_to(np.asarray(bandwidth, dtype=float), (d,))
+    except (TypeError, ValueError):
+        h = np.full(d, np.nan)
+    if not np.all((h > 0) & np.isfinite(h)):
+        raise ValueError(
+            f"bandwidth must be a positive number, or {d} of them, one for each axis, "
+            f"got {bandwidth!r}"
+        )
+    return h

@@ -330,7 +330,7 @@ BAD = [
     (lambda: GRID.window([0.1, 0.1], [0.2, 0.2]), "holds no score"),
     (lambda: GRID.slice({"x0": 0, "x1": 0}), "one axis must be left"),
     (lambda: GRID.slice({"z": 0}), "'z'"),
-    (lambda: GRID.slice({"x0": 2}), "axis 'x0' reaches from 0 to 1"),
+    (lambda: GRID.slice({"x0": 2}), "axis 'x0': it reaches from 0 to 1"),
     (lambda: GRID.project(["x0", "x0"]), "twice"),
     (lambda: GRID.project("x0"), "dims must name"),
     (lambda: GRID.project(["x0"], by="worst"), "'worst'"),

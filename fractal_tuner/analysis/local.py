@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import fft
+from numpy.typing import ArrayLike
+from scipy import fft, stats
 
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.landscape import Landscape
-from fractal_tuner.smoothing import LARGEST, half_distance, leave_one_out, local_linear
+from fractal_tuner.smoothing import (
+    LARGEST,
+    LocalFit,
+    checked_bandwidth,
+    half_distance,
+    leave_one_out,
+    local_linear,
+    sample_order,
+)
 
 _NEIGHBOURS = 24  # in a window of local complexity, as in a 5 x 5 window without its middle
 _LEAST_SIDE = 8  # cells along each axis of maps whose correlation is tested
 _LEAST_INDEPENDENT = 6.0
+_GROUPS = 20  # of a jackknife
+_JACKKNIFE_PLACES = 500
+_JACKKNIFE_SCORES = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +36,8 @@ class GradientMagnitude(Estimate):
     """How steep a landscape is, here and on the whole.
 
     ``value`` is the root mean square of the gradient's length over the places, per unit of the
-    search scale, with the part that noise alone explains subtracted.
+    search scale, with the part that noise alone explains subtracted. Its interval is that of the
+    noise and the choice of places; what the smoothing itself takes away is not in it.
 
     Attributes
     ----------
@@ -36,23 +50,27 @@ class GradientMagnitude(Estimate):
         that are neither, such as the probabilities of a distribution.
     slope_units : tuple of str
         "decade" or "unit" for each axis, "" where there is none.
+    gradient_errors, slope_errors : np.ndarray
+        Standard errors of these two, of their shapes.
     standard_error : np.ndarray
         Root mean square length that the noise alone would give, of the map's shape. Magnitudes
         below twice this are no evidence of a slope.
-    bandwidth : float
-        Of the local linear fits, in unit coordinates.
+    bandwidth : tuple of float
+        Of the local linear fits along each axis, in unit coordinates.
     """
 
     map: Landscape | None = None
     gradient: np.ndarray = field(default_factory=lambda: np.empty(0))
     slopes: np.ndarray = field(default_factory=lambda: np.empty(0))
     slope_units: tuple[str, ...] = ()
+    gradient_errors: np.ndarray = field(default_factory=lambda: np.empty(0))
+    slope_errors: np.ndarray = field(default_factory=lambda: np.empty(0))
     standard_error: np.ndarray = field(default_factory=lambda: np.empty(0))
-    bandwidth: float = math.nan
+    bandwidth: tuple[float, ...] = ()
 
 
 def gradient_magnitude(
-    landscape: Landscape, *, bandwidth: float | None = None, at: Any = None
+    landscape: Landscape, *, bandwidth: ArrayLike | None = None, at: Any = None
 ) -> GradientMagnitude:
     """How steep a landscape is: the slopes of local linear fits, and their length.
 
@@ -102,37 +120,43 @@ def gradient_magnitude(
         return GradientMagnitude(math.nan, math.nan, math.nan, len(y), reason=reason)
     shown = landscape.at(at)
     best, error = leave_one_out(x, y)
-    h = best if bandwidth is None else bandwidth
+    h = best if bandwidth is None else checked_bandwidth(bandwidth, landscape.n_dims)
+    noise = error if landscape.noise_variance is None else landscape.noise_variance
     fit = local_linear(x, y, shown.coordinates, h)
-    is_known = np.isfinite(fit.value)
-    if not is_known.any():
+    if not np.isfinite(fit.value).any():
         return GradientMagnitude(
             math.nan, math.nan, math.nan, len(y), reason="the scores determine no plane"
         )
-    noise = landscape.noise_variance
-    squared_error = fit.gradient_noise * (error if noise is None else noise)
-    squares = (fit.gradient**2).sum(1)
-    excess = float(np.mean(squares[is_known] - squared_error[is_known]))
+
+    def squares_beyond_noise(fit: LocalFit) -> np.ndarray:
+        return np.asarray((fit.gradient**2 - noise * fit.gradient_noise).sum(1))
+
+    value, low, high = _root_mean(
+        squares_beyond_noise, squares_beyond_noise(fit), x, y, shown.coordinates, h
+    )
     shape = shown.scores.shape
-    lengths = [axis.length for axis in landscape.axes]
+    lengths = np.array([axis.length for axis in landscape.axes])
     units = [
         "" if math.isnan(length) else "decade" if axis.is_log else "unit"
         for axis, length in zip(landscape.axes, lengths, strict=True)
     ]
     variance = float(np.var(y))
+    errors = np.sqrt(noise * fit.gradient_noise)
     return GradientMagnitude(
-        math.sqrt(max(0.0, excess)),
-        math.nan,
-        math.nan,
+        value,
+        low,
+        high,
         len(y),
-        scales=(h, h),
+        scales=(float(h.min()), float(h.max())),
         fit=max(0.0, 1.0 - error / variance) if variance > 0 and math.isfinite(error) else None,
-        map=shown.with_scores(np.sqrt(squares).reshape(shape)),
+        map=shown.with_scores(np.linalg.norm(fit.gradient, axis=1).reshape(shape)),
         gradient=fit.gradient.reshape(*shape, -1),
         slopes=(fit.gradient / lengths).reshape(*shape, -1),
         slope_units=tuple(units),
-        standard_error=np.sqrt(squared_error).reshape(shape),
-        bandwidth=h,
+        gradient_errors=errors.reshape(*shape, -1),
+        slope_errors=(errors / lengths).reshape(*shape, -1),
+        standard_error=np.linalg.norm(errors, axis=1).reshape(shape),
+        bandwidth=tuple(h.tolist()),
     )
 
 
@@ -151,18 +175,18 @@ class LocalComplexity(Estimate):
         Excess variance itself, of the map's shape; below 0 where there was less than the noise.
     noise_variance : float or None
         What was subtracted; None if it is unknown, and the noise is still in the numbers.
-    bandwidth : float
-        Of the local linear fits, in unit coordinates.
+    bandwidth : tuple of float
+        Of the local linear fits along each axis, in unit coordinates.
     """
 
     map: Landscape | None = None
     excess: np.ndarray = field(default_factory=lambda: np.empty(0))
     noise_variance: float | None = None
-    bandwidth: float = math.nan
+    bandwidth: tuple[float, ...] = ()
 
 
 def local_complexity(
-    landscape: Landscape, *, bandwidth: float | None = None, at: Any = None
+    landscape: Landscape, *, bandwidth: ArrayLike | None = None, at: Any = None
 ) -> LocalComplexity:
     """How much a landscape varies around its local planes, beyond the noise.
 
@@ -211,26 +235,60 @@ def local_complexity(
     if reason is not None:
         return LocalComplexity(math.nan, math.nan, math.nan, len(y), reason=reason)
     shown = landscape.at(at)
-    h = half_distance(x, _NEIGHBOURS) if bandwidth is None else bandwidth
-    variance = local_linear(x, y, shown.coordinates, h).spread
-    is_known = np.isfinite(variance)
-    if not is_known.any():
+    h = checked_bandwidth(
+        half_distance(x, _NEIGHBOURS) if bandwidth is None else bandwidth, landscape.n_dims
+    )
+    noise = landscape.noise_variance or 0.0
+    excess = local_linear(x, y, shown.coordinates, h).spread - noise
+    if not np.isfinite(excess).any():
         return LocalComplexity(
             math.nan, math.nan, math.nan, len(y), reason="the scores determine no plane"
         )
-    excess = variance - (landscape.noise_variance or 0.0)
+    value, low, high = _root_mean(
+        lambda fit: fit.spread - noise, excess, x, y, shown.coordinates, h
+    )
     shape = shown.scores.shape
     return LocalComplexity(
-        math.sqrt(max(0.0, float(np.mean(excess[is_known])))),
-        math.nan,
-        math.nan,
+        value,
+        low,
+        high,
         len(y),
-        scales=(h, h),
+        scales=(float(h.min()), float(h.max())),
         map=shown.with_scores(np.sqrt(np.maximum(excess, 0.0)).reshape(shape)),
         excess=excess.reshape(shape),
         noise_variance=landscape.noise_variance,
-        bandwidth=h,
+        bandwidth=tuple(h.tolist()),
     )
+
+
+def _root_mean(
+    statistic: Callable[[LocalFit], np.ndarray],
+    here: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    at: np.ndarray,
+    h: np.ndarray,
+) -> tuple[float, float, float]:
+    """Root of the mean of a statistic of local fits over the places, and its 95 % interval.
+
+    The mean is at least 0. Its standard error is that of a jackknife over 20 random groups of
+    scores; of more than 500 places or 20000 scores a sample is fitted again.
+    """
+    mean = float(np.nanmean(here))
+    places = at[np.isfinite(here)]
+    places = places[sample_order(len(places))[:_JACKKNIFE_PLACES]]
+    chosen = sample_order(len(y))[:_JACKKNIFE_SCORES]
+    group = np.random.default_rng(0).permutation(len(chosen)) % _GROUPS
+    means = []
+    for g in range(_GROUPS):
+        rest = chosen[group != g]
+        left_out = statistic(local_linear(x[rest], y[rest], places, h))
+        means.append(float(np.nanmean(left_out)) if np.isfinite(left_out).any() else math.nan)
+    n_groups = min(_GROUPS, len(chosen))
+    spread = (n_groups - 1) * float(np.var(means[:n_groups])) * len(chosen) / len(y)
+    half = float(stats.t.ppf(0.975, n_groups - 1)) * math.sqrt(spread)
+    value, low, high = (math.sqrt(max(0.0, m)) for m in (mean, mean - half, mean + half))
+    return (value, low, high) if math.isfinite(half) else (value, math.nan, math.nan)
 
 
 def _scores(landscape: Landscape, least: int) -> tuple[np.ndarray, np.ndarray, str | None]:
