@@ -53,8 +53,10 @@ def rms(errors):
 def test_brownian_surfaces_have_dimension_3_minus_hurst(hurst):
     # Root mean square error over 80 seeds: 0.04 to 0.08; of five seeds at most 0.11.
     found = [roughness_of_grid(brownian(hurst, 0.01, seed)) for seed in range(5)]
-    assert rms([f.value - (3 - hurst) for f in found]) < 0.13
     assert sum(f.low <= 3 - hurst <= f.high for f in found) >= 3
+    found = [f for f in found if f.reason is None]
+    assert len(found) >= 3
+    assert rms([f.value - (3 - hurst) for f in found]) < 0.13
     assert all(f.low <= f.value <= f.high for f in found)
     assert found[0].hurst == pytest.approx(3 - found[0].value)
     assert found[0].hurst_low == pytest.approx(3 - found[0].high)

@@ -1,0 +1,180 @@
+"""Fields with a factor per axis, fitted to a few hundred trials by restricted maximum likelihood.
+
+A score may change as much over a twentieth of one dimension's range as over the whole of another's;
+an estimator that takes the Euclidean distance for granted then compares the wrong pairs. Here the
+distance is ``h^2 = sum_k a_k^2 (x_k - y_k)^2``, its factors ``a`` fitted together with the nugget.
+Two kinds of field stand against each other:
+
+- *rough*: the power variogram ``h^(2H)``, self-affine at all scales;
+- *smooth*: the Matern correlation of smoothness 5/2, twice differentiable, with a largest scale.
+
+Both likelihoods are of the same contrasts, so that their difference says which explains the scores.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.optimize import Bounds, minimize
+
+from fractal_tuner.field import matern, squared_distances
+
+Kind = Literal["rough", "smooth"]
+
+MAX_TRIALS = 200  # factors need fewer trials than the Hurst exponent does
+_STEPS = 20  # quasi-Newton; the likelihood is flat long before
+_LOG_FACTOR = 3.4  # factors lie between 1/30 and 30
+_HURST = (0.05, 0.97)
+_LOG_NUGGET = (math.log(1e-6), math.log(10.0))
+_START = (math.log(1e-2), 0.5)  # logarithm of the nugget, Hurst exponent
+
+
+@dataclass(frozen=True)
+class AxisFit:
+    """A field fitted to scores.
+
+    Attributes
+    ----------
+    factors : np.ndarray
+        ``a``, shape (d,): in ``coordinates * factors`` all directions are alike.
+    nugget : float
+        Noise variance as a share of the field's unit: the variance of the smooth field, the
+        variogram of the rough one at ``h = 1``.
+    log_likelihood : float
+        Restricted; to be compared between kinds on the same trials. NaN if their scores are equal.
+    """
+
+    factors: np.ndarray
+    nugget: float
+    log_likelihood: float
+
+    @property
+    def relative_factors(self) -> np.ndarray:
+        """The factors divided by the largest."""
+        return np.asarray(self.factors / self.factors.max())
+
+
+def fit_axes(
+    coordinates: np.ndarray, scores: np.ndarray, kind: Kind = "rough", *, seed: int = 0
+) -> AxisFit:
+    """The field of one kind that explains the scores best, with a factor per axis.
+
+    Maximum of the restricted posterior of factors, nugget and Hurst exponent. The logarithms of the
+    factors have standard normal priors, which keeps those of axes without effect finite. More than
+    200 trials are represented by 200 of them.
+
+    Parameters
+    ----------
+    coordinates : np.ndarray
+        Shape (n, d), unit coordinates.
+    scores : np.ndarray
+        Shape (n,), finite.
+    kind : {"rough", "smooth"}
+    seed : int, default=0
+        Of the choice among more than 200 trials.
+
+    Returns
+    -------
+    AxisFit
+
+    Notes
+    -----
+    Assumes that the directions that differ are the axes, and a Gaussian-like field. Measured on
+    20 x 20 cells of fractional Brownian surfaces stretched 1, 3 and 10 times, 20 each: the
+    logarithm of the ratio of the factors has a bias of at most 0.07, and a standard deviation of
+    0.25 to 0.35 at ``H = 0.2`` and of 0.12 to 0.16 at 0.5 and 0.8.
+
+    References
+    ----------
+    Chiles & Delfiner, Geostatistics, 2nd ed. 2012, section 2.5 (geometric anisotropy); Patterson &
+    Thompson, Biometrika 58, 1971 (restricted likelihood).
+
+    Examples
+    --------
+    >>> u = np.random.default_rng(0).random((60, 2))
+    >>> steep, flat = fit_axes(u, np.sin(6 * u[:, 0]) + 0.1 * u[:, 1]).factors
+    >>> bool(steep > 5 * flat)
+    True
+    """
+    n, d = coordinates.shape
+    if n > MAX_TRIALS:
+        chosen = np.random.default_rng(seed).choice(n, MAX_TRIALS, replace=False)
+        coordinates, scores = coordinates[chosen], scores[chosen]
+    if np.ptp(scores) <= 1e-12 * np.abs(scores).max():  # the trials chosen may not differ
+        return AxisFit(np.ones(d), math.nan, math.nan)
+    z = scores / np.abs(scores).max()
+    z = (z - z.mean()) / z.std()
+    log_nugget, hurst = _START
+    start, low, high = [log_nugget], [_LOG_NUGGET[0]], [_LOG_NUGGET[1]]
+    if kind == "rough":
+        start, low, high = [*start, hurst], [*low, _HURST[0]], [*high, _HURST[1]]
+    found = minimize(
+        _objective,
+        np.append(np.zeros(d), start),
+        args=(kind, coordinates, z),
+        method="L-BFGS-B",
+        jac=True,
+        bounds=Bounds(
+            np.append(np.full(d, -_LOG_FACTOR), low), np.append(np.full(d, _LOG_FACTOR), high)
+        ),
+        options={"maxiter": _STEPS},
+    )
+    log_factors = found.x[:d]
+    return AxisFit(
+        np.exp(log_factors),
+        math.exp(float(found.x[d])),
+        0.5 * float(log_factors @ log_factors) - float(found.fun),
+    )
+
+
+def _objective(
+    theta: np.ndarray, kind: Kind, x: np.ndarray, z: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Restricted negative log posterior, the field's variance profiled out, and its gradient.
+
+    ``theta`` holds the logarithms of the factors and of the nugget and, of a rough field, H. With
+    ``P = K^-1 - K^-1 1 1' K^-1 / 1' K^-1 1``, ``a = P z``, ``s2 = a' z / (n - 1)`` the derivative
+    of ``0.5 [(n - 1) log s2 + log |K| + log 1' K^-1 1]`` by ``K`` is ``0.5 (P - a a' / s2)``.
+    """
+    n, d = x.shape
+    nugget = math.exp(theta[d])
+    xw = x * np.exp(theta[:d])
+    h2 = squared_distances(xw, xw)
+    np.fill_diagonal(h2, 0.0)
+    if kind == "rough":
+        hurst = theta[d + 1]
+        log_h2 = np.log(np.maximum(h2, 1e-20))
+        gamma = np.where(h2 > 0.0, np.exp(hurst * log_h2), 0.0)
+        # A constant makes -gamma a covariance, and drops out of the restricted likelihood.
+        k = 10.0 * gamma.max() - gamma
+        slope = np.where(h2 > 0.0, -hurst * np.exp((hurst - 1.0) * log_h2), 0.0)
+    else:
+        k = matern(2.5, h2)
+        s = np.sqrt(5.0 * h2)
+        slope = (-5.0 / 6.0) * (1.0 + s) * np.exp(-s)
+    k[np.diag_indices(n)] += nugget
+    chol, fail = dpotrf(k, lower=1)
+    if fail:
+        return 1e10, np.zeros_like(theta)
+    inverse, _ = dpotri(chol, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    ones = inverse.sum(1)
+    total = ones.sum()
+    p = inverse - np.outer(ones, ones / total)
+    a = p @ z
+    s2 = max(float(a @ z) / (n - 1), 1e-12)
+    value = 0.5 * ((n - 1) * math.log(s2) + 2.0 * np.log(np.diag(chol)).sum() + math.log(total))
+    value += 0.5 * float(theta[:d] @ theta[:d])
+
+    g = 0.5 * (p - np.outer(a, a / s2))
+    m = g * slope
+    gradient = np.empty_like(theta)
+    gradient[:d] = 4.0 * (m.sum(1) @ (xw * xw) - (xw * (m @ xw)).sum(0)) + theta[:d]
+    gradient[d] = nugget * np.trace(g)
+    if kind == "rough":
+        gradient[d + 1] = -(g * gamma * log_h2).sum()
+    return value, gradient
