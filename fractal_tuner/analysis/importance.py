@@ -11,10 +11,12 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.spatial import cKDTree
 
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.field import RandomField, matern, squared_distances
@@ -192,9 +194,6 @@ class Emulator:
 
     Attributes
     ----------
-    quality : float
-        ``R^2`` of leaving one score out: 1 minus the squared residuals by those of the mean of the
-        other scores. The field's parameters are those fitted to all.
     noise_sd : float
         Estimated standard deviation of the noise in a score.
     """
@@ -223,9 +222,27 @@ class Emulator:
         self._weights = self._p @ z
         self._variance = max(float(z @ self._weights) / (n - 1), 1e-12)
         self.noise_sd = math.sqrt(self._nugget * self._variance) * self._unit
-        left_out = self._weights / np.diag(self._p)
-        of_mean = (z - z.mean()) * n / (n - 1)
-        self.quality = 1.0 - float(left_out @ left_out) / float(of_mean @ of_mean)
+
+    @cached_property
+    def quality(self) -> float:
+        """``R^2`` over the space of leaving one score out.
+
+        1 minus the squared residuals by the squared deviations from the mean. Each score counts for
+        the share of 1024 Sobol points that are nearest to it: else the trials that a search
+        gathered around its optimum, where prediction is easy, would speak for all of the space. The
+        field's parameters are those fitted to all scores.
+        """
+        sample = sobol_points(_N_POINTS, len(self._design.names), 0)
+        nearest = cKDTree(self._x).query(self._design.features(self._design.candidates(sample)))[1]
+        # Scores in one place share what is nearest to it.
+        _, place = np.unique(self._x, axis=0, return_inverse=True)
+        place = place.reshape(-1)
+        counts = np.bincount(place[nearest], minlength=place.max() + 1)
+        weights = (counts / np.bincount(place))[place] / _N_POINTS
+        residuals = self._weights / np.diag(self._p)
+        deviations = self._z - weights @ self._z
+        total = float(weights @ deviations**2)
+        return 1.0 - float(weights @ residuals**2) / total if total > 0 else math.nan
 
     def _covariance(self, x: np.ndarray) -> np.ndarray:
         scales = self._field.scales
@@ -290,7 +307,8 @@ class Importance:
         Share of what two dimensions do together beyond what each does by itself; between the 8
         dimensions of largest total. Larger first.
     quality : float
-        ``R^2`` of the emulator for scores that it was not given; NaN if there is none.
+        ``R^2`` over the space of the emulator for scores that are left out one at a time, each
+        weighted by the part of the space that is nearest to it; NaN if there is none.
     n : int
         Trials with a score.
     reason : str or None
@@ -311,14 +329,16 @@ def importance(trials: TrialLog | Landscape, *, seed: int = 0) -> Importance:
     Functional analysis of variance: for independent coordinates, uniform on the search scale,
     ``Var f = sum_i V_i + sum_ij V_ij + ...`` with ``V_i = Var E[f | u_i]`` and ``V_ij = Var E[f |
     u_i, u_j] - V_i - V_j``. ``f`` is a random field fitted to the scores; the moments are taken
-    over 1024 scrambled Sobol points, two columns of which are exchanged (pick and freeze). Each of
-    48 draws of the field has its own shares: the value is their median, the interval holds 95 % of
-    them.
+    over 1024 scrambled Sobol points, of two sets of which columns are exchanged (pick and freeze).
+    The value is the share in the field's mean. The interval holds 95 % of the shares in 48 draws of
+    the field, and is wider at both ends by ``1 - R^2``: what the emulator does not explain may be
+    any dimension's.
 
-    What to do with it: a dimension whose *total* is below 0.02, interval and all, may be fixed at
-    its best value. Where the pairs are small, dimensions may be tuned one after the other. A pair
-    with a large share must be looked at together. Shares say where scores *differ*, over the whole
-    space, bad regions and all; around the best another dimension may matter.
+    What to do with it: a dimension whose *total* is small, interval and all (``high`` below 0.1,
+    say), may be fixed at its best value. Where the pairs are small, dimensions may be tuned one
+    after the other. A pair with a large share must be looked at together. Shares say where scores
+    *differ*, over the whole space, bad regions and all; around the best another dimension may
+    matter.
 
     Categories enter one-hot. A conditional dimension does nothing where it is inactive: its share
     is that of the whole space, not of the part where it counts. In a union of spaces the choice
@@ -337,6 +357,16 @@ def importance(trials: TrialLog | Landscape, *, seed: int = 0) -> Importance:
         With a ``reason`` and without shares for fewer than 10 scores, or more dimensions than
         scores, for scores that do not differ, and where the emulator's ``R^2`` for scores left out
         is below 0.5: shares of a function that is not the landscape are worse than none.
+
+    Notes
+    -----
+    Root mean square errors over 10 seeds, without noise: 0.01 for a quadratic bowl and 0.02 for a
+    hill with interactions, from 60 uniform trials; for the Ishigami function 0.03 to 0.10 (main)
+    and 0.09 to 0.19 (total) from 60, 0.03 and 0.08 from 120, where functions of one dimension are
+    partly taken for interactions. From 60 trials of a zooming search, which crowd around the
+    optimum: 0.09 (main) and 0.10 (total) for the bowl, 0.02 and 0.04 for the hill; of 20 such
+    histories of the Ishigami function 17 get no shares, and the others wrong ones by up to 0.3,
+    inside of their intervals.
 
     References
     ----------
@@ -371,10 +401,15 @@ def importance(trials: TrialLog | Landscape, *, seed: int = 0) -> Importance:
         (a, b): moments.closed(groups[a] + groups[b]) - main[a] - main[b]
         for a, b in itertools.combinations([name for name in names if name in leading], 2)
     }
-    found = {pair: _share(values, design.n) for pair, values in pairs.items()}
+    unexplained = max(0.0, 1.0 - emulator.quality)
+
+    def share(values: np.ndarray) -> Estimate:
+        return _share(values, unexplained, design.n)
+
+    found = {pair: share(values) for pair, values in pairs.items()}
     return Importance(
-        {name: _share(values, design.n) for name, values in main.items()},
-        {name: _share(values, design.n) for name, values in total.items()},
+        {name: share(values) for name, values in main.items()},
+        {name: share(values) for name, values in total.items()},
         dict(sorted(found.items(), key=lambda item: -item[1].value)),
         emulator.quality,
         design.n,
@@ -415,7 +450,9 @@ class _Moments:
         return np.asarray(((mixed - self._fb) ** 2).mean(0) / (2.0 * self._variance))
 
 
-def _share(values: np.ndarray, n: int) -> Estimate:
-    value, *draws = np.clip(values, 0.0, 1.0)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Estimate(float(value), float(min(low, value)), float(max(high, value)), n)
+def _share(values: np.ndarray, unexplained: float, n: int) -> Estimate:
+    """The share of the first function; its interval from all, wider by what none explains."""
+    value = float(np.clip(values[0], 0.0, 1.0))
+    low, high = np.quantile(values[1:], [0.025, 0.975]).tolist()
+    low, high = min(low, value) - unexplained, max(high, value) + unexplained
+    return Estimate(value, max(low, 0.0), min(high, 1.0), n)

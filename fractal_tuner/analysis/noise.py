@@ -33,6 +33,7 @@ _LEAST_FREEDOM = 5  # of a noise variance that is to be called known
 _MAX_WIDTH = 0.5  # of the interval of a noise share that a field found
 _LARGEST = 1e150  # beyond it squares overflow
 _MAX_SPLITS = 1000
+_CHUNK = 2**24  # numbers per temporary array
 _WHOLE = 1e6  # degrees of freedom that count as infinitely many
 
 
@@ -87,8 +88,13 @@ def noise_share(trials: TrialLog) -> NoiseShare:
     Notes
     -----
     Folds show less than all of the noise: what is common to overlapping training sets is in no
-    difference of folds. The share is thus a lower bound for that of the noise against new data.
-    A repeat of a deterministic evaluation on the same folds shows no noise at all.
+    difference of folds, and what similar candidates have in common is no noise between trials. The
+    share is a lower bound for the noise against new data. A repeat of a deterministic evaluation
+    on the same folds shows no noise at all.
+
+    Measured on 20 and 60 simulated trials with 3 to 10 folds, 100 seeds each: the interval of the
+    variance covers its mean in 93 to 99 % for independent noise, and in 79 to 94 % (the fewer
+    folds, the less) where the noise of similar candidates is alike.
 
     References
     ----------
@@ -154,7 +160,7 @@ def _from_folds(trials: list[Trial]) -> tuple[float, float, Source] | None:
         squared = (products**2).sum() / (k - 1) ** 2
         unbiased = (k - 1) ** 2 / ((k - 2) * (k + 1)) * (squared - total**2 / (k - 1))
         freedom *= min(max(total**2 / max(unbiased, 1e-300), 1.0), n - 1.0)
-    return total / ((n - 1) * k), freedom, "folds"
+    return total / ((n - 1) * k), float(freedom), "folds"
 
 
 def _from_repeats(trials: list[Trial]) -> tuple[float, float, Source] | None:
@@ -231,7 +237,7 @@ def indistinguishable(
     variance badly, so each is moderated by that of all differences, ``s0^2`` with ``f0`` degrees of
     freedom (Smyth 2004). ``c`` is Dunnett's one-sided critical value of as many comparisons with
     one control, with ``f0 + k - 1`` degrees of freedom. Measured on 30 and 60 simulated trials with
-    3 to 10 folds, in 18 settings: the truly best was in the set in 98 to 100 %. Without moderation,
+    3 to 10 folds, in 18 settings: the truly best was in the set in 97 to 100 %. Without moderation,
     tests at level 0.05 one by one kept it in 79 to 95 %, Bonferroni's correction always, in sets up
     to twice as large.
 
@@ -413,20 +419,63 @@ class CorrectedBest(Estimate):
 def corrected_best(trials: Iterable[Trial], *, test_ratio: float | None = None) -> CorrectedBest:
     """The best score without the luck of having been chosen (winner's curse).
 
-    What to do with it: report it instead of the best score, when there are no test data. It
-    does not change which trial is best.
+    What to do with it: report it instead of the best score where there are no test data. It does
+    not change which trial is best.
 
-    For each fold ``j`` the winner ``w_j`` of the other folds is scored on ``j``; the mean ``c`` of
-    these scores has no luck of folds that chose it, and ``c <= best``. What remains is luck that
-    folds share.
+    Some folds, about ``k / e`` of them, are left out in all possible ways; each time the trial that
+    wins on the other folds is scored on those left out. The value is the mean of these scores, and
+    never above the best. Bootstrap samples leave out as many folds on average (BBC-CV, Tsamardinos
+    et al. 2018, applied to folds instead of samples); all ways need no seed.
+
+    The interval allows for training data shared by folds: ``t sqrt((1 / k + r) v)`` with the mean
+    variance ``v`` of the winners' folds (Nadeau & Bengio 2003). It may reach beyond the bounds of
+    the metric.
+
+    Parameters
+    ----------
+    trials : iterable of Trial
+        A log, or trials of one search. Equal folds of all trials are needed.
+    test_ratio : float, optional
+        As in :func:`indistinguishable`.
 
     Returns
     -------
     CorrectedBest
+        With a ``reason`` and without a value if no trial is complete, or one has no folds or other
+        ones.
+
+    Raises
+    ------
+    ValueError
+        If ``test_ratio`` is negative or not finite.
+
+    Notes
+    -----
+    Luck that all folds share, because they share training data or because a search learned from
+    all of them, is in no fold that was left out and remains.
+    Measured against the accuracy on 1500 fresh samples of models trained on 120 or 135: 40
+    candidates, 8 data sets each; the mean error before and after correction was +0.066 and +0.007
+    (trees, 5 folds), +0.083 and +0.032 (trees, 10), +0.021 and -0.015 (support vectors, 5), +0.023
+    and -0.006 (10). Simulated folds that share luck as Nadeau and Bengio suppose keep half of the
+    bias. Left out: the correction of Tibshirani & Tibshirani, which on 12 such data sets went too
+    far with 10 folds, by 0.026; and a factor ``1 + k r`` for shared luck, which did by up to 0.085.
 
     References
     ----------
-    Tsamardinos, Greasidou & Borboudakis, Mach. Learn. 107, 2018.
+    Tsamardinos, Greasidou & Borboudakis, Mach. Learn. 107, 2018; Nadeau & Bengio, Mach. Learn. 52,
+    2003; Tibshirani & Tibshirani, Ann. Appl. Stat. 3, 2009.
+
+    Examples
+    --------
+    >>> from fractal_tuner import Real, ZoomSearch
+    >>> rng = np.random.default_rng(0)
+    >>> search = ZoomSearch({"x": Real(-1, 1)}, max_trials=20, seed=0)
+    >>> while batch := search.ask():
+    ...     folds = 0.1 * rng.standard_normal(5)
+    ...     _ = search.tell(batch[0].id, folds.mean(), folds=folds)
+    >>> found = corrected_best(search.trials)
+    >>> found.best > 0.05, found.low < 0 < found.high
+    (True, True)
     """
     _check("test_ratio", test_ratio)
     complete = _complete(trials)
@@ -439,16 +488,16 @@ def corrected_best(trials: Iterable[Trial], *, test_ratio: float | None = None) 
         return _no_best("not all trials have the same folds", n, best)
     if np.abs(table).max() > _LARGEST:
         return _no_best(f"scores beyond {_LARGEST} have no squares; take their ranks", n, best)
-    honest = _scores_of_winners(table)
+    winners, is_out = _winners(table)
+    value = min(float(((table[winners] * is_out).sum(1) / is_out.sum(1)).mean()), best)
     ratio = 1.0 / (k - 1) if test_ratio is None else test_ratio
-    spread = math.sqrt((1.0 / k + ratio) * float(honest.var(ddof=1)))
+    spread = math.sqrt((1.0 / k + ratio) * float(table[winners].var(1, ddof=1).mean()))
     half = float(stats.t.ppf(0.5 + LEVEL / 2, k - 1)) * spread
-    value = min(float(honest.mean()), best)
     return CorrectedBest(value, value - half, value + half, n, best=best)
 
 
-def _scores_of_winners(table: np.ndarray) -> np.ndarray:
-    """Mean score on each fold of the rows that won on sets of other folds, shape (k,)."""
+def _winners(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The row that wins without some folds, and which folds these are, (m,) and (m, k)."""
     k = table.shape[1]
     n_out = max(1, round(k / math.e))
     while n_out > 1 and math.comb(k, n_out) > _MAX_SPLITS:
@@ -456,13 +505,9 @@ def _scores_of_winners(table: np.ndarray) -> np.ndarray:
     left_out = np.array(list(itertools.combinations(range(k), n_out)))
     is_out = np.zeros((len(left_out), k))
     np.put_along_axis(is_out, left_out, 1.0, axis=1)
-    winners = np.concatenate(
-        [
-            np.argmax(table @ (1.0 - some).T, axis=0)
-            for some in np.array_split(is_out, 1 + len(is_out) // 100)
-        ]
-    )
-    return np.asarray((table[winners] * is_out).sum(0) / is_out.sum(0))
+    n_parts = 1 + len(table) * len(is_out) // _CHUNK
+    parts = np.array_split(1.0 - is_out, min(n_parts, len(is_out)))
+    return np.concatenate([np.argmax(table @ kept.T, axis=0) for kept in parts]), is_out
 
 
 def _no_best(reason: str, n: int, best: float = math.nan) -> CorrectedBest:

@@ -26,7 +26,10 @@ _NEAR = 0.05  # of a dimension's range: next to its end
 _LEAST_VALUES = 3  # of fewer, each is an end
 _FEW = 5  # values: of fewer, one step from the end is not next to it
 _STEP = 0.1  # of a dimension's range, for slopes
-_N_POINTS = 1024
+_N_POINTS = 4096
+_N_TOPS = 5
+_N_NEAR = 500
+_LEAST_NEAR = 5
 _N_DRAWS = 200
 _SAME = math.erf(0.5)  # how often two noisy scores of one value differ by less than 1 s.d.
 
@@ -469,11 +472,14 @@ def near_optimal_volume(
     What to do with it: where it is large, any candidate of the region will do, so take a cheap one
     and stop searching. Where it is below a thousandth, go on, in smaller windows.
 
-    Of a random field fitted to the scores, draws ``f`` are taken at 1024 Sobol points and at the
-    scores' places; the share is ``mean(f >= max f - c sd)`` over the Sobol points. The value is the
-    median of 200 draws, the interval holds 95 % of them. A field is also right for the trials of
-    an adaptive search, which are no sample of the space; counting trials or cells is not, and noise
-    raises the best of them: it finds too little.
+    Draws ``f`` of a random field fitted to the scores are taken at 4096 Sobol points, at the
+    scores' places, and around the best of these; the share is ``mean(f >= max f - c sd)`` over the
+    Sobol points. The value is the median of 200 draws; the interval holds 95 % of them and the
+    sampling error of the points, and begins at 0 where the field's mean is within reach of its best
+    at fewer than 5 of the scores: so few do not show the shape of a summit.
+
+    A field also serves for the trials of an adaptive search, which are no sample of the space.
+    Counting trials or cells does not: noise raises the best of them, and too few are near it.
 
     Parameters
     ----------
@@ -496,13 +502,22 @@ def near_optimal_volume(
     ValueError
         If ``noise_sd`` is negative or not finite.
 
+    Notes
+    -----
+    Measured on a bowl and on two hills, in 2 and 4 dimensions, with noise of 0.05 and 0.2 of the
+    scores' spread, from 20 x 20 cells, 100 uniform trials, or 60 of a zooming search (12 seeds
+    each): the bowl's median within a third of the true share where that is above 0.001; the
+    interval covered it in nearly all cases. Of 20 x 20 cells of the bowl with noise 0.2, counting
+    found 0.02 instead of 0.08. A sharp tip is rounded: for ``-|x|`` with noise 0.2 the share is 4
+    to 9 times too large, and outside of the interval.
+
     Examples
     --------
     >>> u = np.random.default_rng(0).random((80, 2))
     >>> y = -((u - 0.5) ** 2).sum(1)
     >>> volume = near_optimal_volume(Landscape.from_points(u, y), noise_sd=0.04)
     >>> round(volume.value, 2), round(volume.within_two.value, 2)
-    (0.12, 0.25)
+    (0.13, 0.25)
     """
     if noise_sd is not None and not 0.0 <= noise_sd < math.inf:
         raise ValueError(f"noise_sd must be None or a finite number >= 0, got {noise_sd!r}")
@@ -516,13 +531,32 @@ def near_optimal_volume(
         reason = "without noise every score can be told from the best"
     if reason is not None or noise_sd is None:
         return NearOptimalVolume(math.nan, math.nan, math.nan, design.n, reason=reason)
-    sample = design.candidates(sobol_points(_N_POINTS, len(design.names), seed))
-    f = Emulator(design).draws(np.concatenate([sample, design.points]), _N_DRAWS, seed)
+    emulator = Emulator(design)
+    p = len(design.names)
+    sample = design.candidates(sobol_points(_N_POINTS, p, seed))
+    # The best of a draw lies near the best of the mean; more places there find it.
+    rng = np.random.default_rng([seed, 2])
+    tops = np.argsort(-emulator.mean(design.points), kind="stable")[:_N_TOPS]
+    centers = np.nan_to_num(design.points[np.resize(tops, _N_NEAR)], nan=0.5)
+    steps = rng.standard_normal((_N_NEAR, p)) * 0.5 ** rng.integers(2, 8, (_N_NEAR, 1))
+    span = np.maximum(design.upper - design.lower, 1e-12)
+    near = design.candidates(np.clip((centers - design.lower) / span + steps, 0.0, 1.0))
+    f = emulator.draws(np.concatenate([sample, design.points, near]), _N_DRAWS, seed)
     below = f.max(0) - f[:_N_POINTS]
-    one, two = (_median((below <= c * noise_sd).mean(0), design.n) for c in (1.0, 2.0))
+    mean = emulator.mean(design.points)
+    one, two = (
+        _share(
+            (below <= c * noise_sd).sum(0), int((mean >= mean.max() - c * noise_sd).sum()), design.n
+        )
+        for c in (1.0, 2.0)
+    )
     return NearOptimalVolume(one.value, one.low, one.high, one.n, within_two=two)
 
 
-def _median(values: np.ndarray, n: int) -> Estimate:
-    low, value, high = np.quantile(values, [0.025, 0.5, 0.975]).tolist()
-    return Estimate(value, low, high, n)
+def _share(counts: np.ndarray, n_near: int, n: int) -> Estimate:
+    """Share of the Sobol points, with an interval that holds their own sampling error."""
+    low, value, high = np.quantile(counts, [0.025, 0.5, 0.975]).tolist()
+    low, high = max(low - 2.0 * math.sqrt(low), 0.0), high + 2.0 * math.sqrt(high + 1.0)
+    if n_near < _LEAST_NEAR:
+        low = 0.0
+    return Estimate(value / _N_POINTS, low / _N_POINTS, min(high / _N_POINTS, 1.0), n)
