@@ -56,10 +56,9 @@ class Trainability:
 
     def boundary_dimension(self) -> BoxDimension:
         """The box-counting dimension of the boundary between convergence and divergence."""
-        from fractal_tuner.analysis.boundaries import boundary
-        from fractal_tuner.analysis.boxcount import box_dimension
+        from fractal_tuner.analysis.boxcount import boundary_dimension
 
-        return box_dimension(boundary(self.converged))
+        return boundary_dimension(self.converged)
 
 
 def trainability_landscape(

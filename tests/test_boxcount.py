@@ -12,7 +12,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from fractal_tuner import fractals
 from fractal_tuner.analysis import boxes
 from fractal_tuner.analysis.boundaries import boundary, failure_boundary, level_boundary
-from fractal_tuner.analysis.boxcount import box_dimension, contour_dimension, failure_dimension
+from fractal_tuner.analysis.boxcount import (
+    boundary_dimension,
+    box_dimension,
+    contour_dimension,
+    failure_dimension,
+)
 from fractal_tuner.analysis.boxes import box_counts, mean_box_counts, point_box_counts
 from fractal_tuner.analysis.lookalikes import cells_above_thresholds, steep_cell_counts
 from fractal_tuner.dimensions import Categorical
@@ -66,6 +71,13 @@ def test_mean_counts_know_neither_left_nor_right_nor_the_order_of_axes(mask, dat
     np.testing.assert_allclose(mean_box_counts(mask.transpose(order), sizes).counts, expected)
 
 
+@given(masks, st.integers(1, 7))
+@settings(max_examples=100, deadline=None)
+def test_counts_beyond_the_array_are_those_of_a_wide_margin(mask, size):
+    beyond = mean_box_counts(mask, [size], beyond=True).counts
+    np.testing.assert_allclose(beyond, mean_box_counts(np.pad(mask, size), [size]).counts)
+
+
 @pytest.mark.parametrize("shape", [(64, 64), (37, 50), (19, 23, 21)])
 def test_moving_boxes_by_parts_of_their_side_changes_mean_counts_little(shape, monkeypatch):
     # Measured over these shapes and seeds 0-9: at most 0.03 of log count.
@@ -101,7 +113,8 @@ def test_counts_of_points_ignore_order_place_and_unit(seed, d, n):
 def test_points_and_cells_agree_on_a_regular_grid():
     grid = (np.argwhere(np.ones((64, 64), bool)) + 0.5) / 64
     found = point_box_counts(grid, levels=5)
-    np.testing.assert_allclose(found.counts, (1 / found.sizes) ** 2)
+    # A square of side 1 - 1/64 between its outer points; measured over the eight positions: 2 %.
+    np.testing.assert_allclose(found.counts, (1 + 1 / found.sizes) ** 2, rtol=0.04)
 
 
 # ---------------------------------------------------------------------------------- boundaries
@@ -184,23 +197,116 @@ SETS = {
 }
 
 
-def test_sets_of_known_dimension_are_all_answered_and_near():
-    # Measured: root-mean-square error 0.018, largest 0.036 (cross 729); 19 of 20 intervals hold.
-    errors, covered = {}, 0
-    for name, make in SETS.items():
+IN_SPACE = {"Menger 81", "dust 3-d", "sphere"}
+
+
+def errors_of(sets):
+    """Errors and shares of intervals that hold the truth, of all answered sets."""
+    errors, covered = {}, []
+    for name, make in sets.items():
         mask, dimension = make()
         found = box_dimension(mask)
         assert found.reason is None, name
-        covered += found.low - 0.005 <= dimension <= found.high + 0.005
+        covered.append(found.low - 0.005 <= dimension <= found.high + 0.005)
         errors[name] = found.value - dimension
-    assert np.sqrt(np.mean(np.square(list(errors.values())))) < 0.025
-    assert max(map(abs, errors.values())) < 0.05, errors
-    assert covered >= 0.9 * len(SETS)
+    return errors, np.mean(covered)
+
+
+def test_sets_of_known_dimension_are_all_answered_and_near():
+    # Measured: root-mean-square error 0.034, largest 0.080 (Menger 81), 0.020 for the 16 sets in
+    # the plane; all 20 intervals hold.
+    errors, covered = errors_of(SETS)
+    assert np.sqrt(np.mean(np.square(list(errors.values())))) < 0.04
+    assert max(map(abs, errors.values())) < 0.1, errors
+    in_plane = [e for name, e in errors.items() if name not in IN_SPACE and name != "dust 1-d"]
+    assert np.sqrt(np.mean(np.square(in_plane))) < 0.025
+    assert covered >= 0.95
+
+
+def turned(angle):
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
+def attractor(maps, side, angle=0.0, margin=0):
+    """The set with ``A = union of r Q A + b``, drawn piece by piece, and its dimension.
+
+    The dimension solves ``sum r^D = 1`` (Moran): the pieces do not overlap.
+    """
+    ratios = [r for r, _, _ in maps]
+    start = np.linalg.solve(np.eye(2) - maps[0][0] * maps[0][1], maps[0][2])
+    scale, turn, shift, pieces = np.ones(1), np.eye(2)[None], np.zeros((1, 2)), []
+    while len(scale):
+        shift = np.concatenate([shift + turn @ b for _, _, b in maps])
+        scale = np.concatenate([scale * r for r in ratios])
+        turn = np.concatenate([turn @ (r * q) for r, q, _ in maps])
+        small = scale * side < 0.3
+        pieces.append(shift[small] + turn[small] @ start)
+        scale, turn, shift = scale[~small], turn[~small], shift[~small]
+    places = np.concatenate(pieces) @ turned(angle).T
+    places -= places.min(0)
+    cells = np.floor(places / places.max() * side * 0.999999).astype(int)
+    mask = np.zeros(cells.max(0) + 1, bool)
+    mask[tuple(cells.T)] = True
+    low, high = 0.0, 3.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(r**middle for r in ratios) > 1 else (low, middle)
+    return np.pad(mask, margin), low
+
+
+def corners(k, ratio):
+    at = np.exp(2j * math.pi * np.arange(k) / k)
+    return [(ratio, np.eye(2), (1 - ratio) * np.array([z.real, z.imag])) for z in at]
+
+
+def polyline(*ends):
+    """A curve of copies of itself along a line of complex numbers from 0 to 1."""
+    steps = itertools.pairwise(ends)
+    return [
+        (abs(b - a), turned(np.angle(b - a)), np.array([complex(a).real, complex(a).imag]))
+        for a, b in steps
+    ]
+
+
+SAUSAGE = polyline(
+    0, 0.25, 0.25 + 0.25j, 0.5 + 0.25j, 0.5, 0.5 - 0.25j, 0.75 - 0.25j, 0.75, 1
+)  # fmt: skip
+UNEQUAL = [
+    (0.45, turned(0.5), np.array([0.0, 0.0])),
+    (0.35, turned(1.5), np.array([1.0, 0.2])),
+    (0.40, turned(-0.4), np.array([0.2, 1.0])),
+]
+CESARO = 1 / (2 + 2 * math.cos(1.31))
+HELD_OUT = {
+    "hexagon": lambda: attractor(corners(6, 1 / 3), 333, 0.4, 40),
+    "pentagon": lambda: attractor(corners(5, (3 - 5**0.5) / 2), 640, 0.2),
+    "triangle": lambda: attractor(corners(3, 0.5), 333, 0.0, 50),
+    "small triangle": lambda: attractor(corners(3, 0.5), 90, 0.3, 3),
+    "dust 0.4": lambda: attractor(corners(4, 0.4), 500, 0.3, 10),
+    "dust 0.25": lambda: attractor(corners(4, 0.25), 512, 0.4),
+    "sausage": lambda: attractor(SAUSAGE, 700),
+    "small sausage": lambda: attractor(SAUSAGE, 100),
+    "Cesaro": lambda: attractor(
+        polyline(0, CESARO, CESARO * (1 + np.exp(1.31j)), 1 - CESARO, 1), 700
+    ),
+    "unequal": lambda: attractor(UNEQUAL, 640, 0.0, 8),
+    "Gosper's edge": lambda: attractor(
+        polyline(0, *np.cumsum([1, np.exp(1j * math.pi / 3), 1]) / (2.5 + 0.75**0.5 * 1j)), 512
+    ),
+    "Koch": lambda: attractor(polyline(0, 1 / 3, 0.5 + 1j / 12**0.5, 2 / 3, 1), 100, 0.2, 8),
+}
+
+
+def test_sets_that_had_no_part_in_the_choice_of_the_estimate():
+    # Measured: root-mean-square error 0.012, largest 0.021; all 12 intervals hold.
+    errors, covered = errors_of(HELD_OUT)
+    assert np.sqrt(np.mean(np.square(list(errors.values())))) < 0.02, errors
+    assert covered >= 0.9
 
 
 @pytest.mark.slow
 def test_intervals_hold_the_dimensions_of_random_self_similar_sets():
-    # Measured over these 60: root-mean-square error 0.027, all intervals hold.
+    # Measured over these 60: root-mean-square error 0.017, largest 0.036; all intervals hold.
     rng = np.random.default_rng(0)
     errors, covered = [], []
     while len(errors) < 60:
@@ -211,19 +317,24 @@ def test_intervals_hold_the_dimensions_of_random_self_similar_sets():
         found = box_dimension(np.pad(mask, int(rng.integers(0, 60))))
         errors.append(found.value - dimension)
         covered.append(found.low - 0.005 <= dimension <= found.high + 0.005)
-    assert np.sqrt(np.mean(np.square(errors))) < 0.04
-    assert np.mean(covered) > 0.9
+    assert np.sqrt(np.mean(np.square(errors))) < 0.025
+    assert np.mean(covered) > 0.95
+
+
+@pytest.mark.parametrize("name", ["carpet 243", "saltire 243", "circle", "dust 3-d"])
+def test_margins_mirrors_and_the_order_of_axes_change_no_dimension(name):
+    mask, _ = SETS[name]()
+    found = box_dimension(mask)
+    for other in (np.pad(mask, 17), np.flip(mask, 0), mask.swapaxes(0, 1)):
+        again = box_dimension(other)
+        assert (again.value, again.low, again.high) == pytest.approx(
+            (found.value, found.low, found.high)
+        )
 
 
 def test_counts_beyond_two_million_cells_give_the_same_dimension():
     found = box_dimension(fractals.cantor_dust(7).values)  # 2187 x 2187
-    assert found.value == pytest.approx(math.log(4, 3), abs=0.03)
-
-
-@pytest.mark.parametrize("name", ["carpet 243", "dust 729", "full", "Menger 81"])
-def test_an_empty_margin_beyond_straight_edges_changes_nothing(name):
-    mask, _ = SETS[name]()
-    assert box_dimension(np.pad(mask, 17)).value == box_dimension(mask).value
+    assert found.value == pytest.approx(math.log(4, 3), abs=0.04)
 
 
 def test_a_few_places_have_dimension_zero():
@@ -235,18 +346,53 @@ def test_a_few_places_have_dimension_zero():
     assert found.low == 0.0
 
 
-def test_points_on_a_line_and_in_a_square():
+def test_points_on_a_line_a_circle_and_in_a_square():
     rng = np.random.default_rng(0)
-    # Measured over 20 seeds: within 0.01 and 0.02.
-    assert box_dimension(rng.random((3000, 1)) * [3, 1]).value == pytest.approx(1, abs=0.03)
-    assert box_dimension(rng.random((30_000, 2))).value == pytest.approx(2, abs=0.04)
+    angle = 2 * math.pi * rng.random(20_000)
+    # Measured over six seeds: within 0.021, 0.02 and 0.12; an area shows its edge.
+    line = box_dimension(rng.random((3000, 1)) * [3, 1])
+    assert line.value == pytest.approx(1, abs=0.03)
+    circle = box_dimension(np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    assert circle.value == pytest.approx(1, abs=0.03)
+    square = box_dimension(rng.random((30_000, 2)))
+    assert square.value == pytest.approx(2, abs=0.15)
+    assert square.high == 2
+
+
+def test_whole_boxes_have_the_dimension_of_their_space():
+    for shape in [(500,), (64, 64), (300, 200), (60, 50, 70)]:
+        assert box_dimension(np.ones(shape, bool)).value == pytest.approx(len(shape), abs=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3, 1.0])
+def test_a_straight_boundary_has_dimension_one_and_never_less(slope):
+    x = np.arange(96.0)
+    found = boundary_dimension(x[:, None] - slope * x > 17.3)
+    # Measured: 1.00 for all three.
+    assert 1 <= found.low <= found.value <= 1.03
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("side", "least"), [(32, 0.85), (128, 0.9)])
+def test_the_interval_of_a_rough_contour_knows_what_the_grid_does_not_show(side, least):
+    # Contours of fractional Brownian surfaces have dimension 2 - H. Measured over 60 seeds each:
+    # the values read 0.09 to 0.18 too low; intervals hold for 0.98, 0.92, 0.78 of H = 0.3, 0.5,
+    # 0.7 at 32 x 32, and for 1.00, 1.00, 0.87 at 128 x 128.
+    covered = []
+    for hurst in (0.3, 0.5, 0.7):
+        for seed in range(40):
+            surface = fractals.fractional_brownian_surface(hurst, side, rng=seed)
+            found = contour_dimension(surface.values, 0.0)
+            covered.append(found.low <= 2 - hurst <= found.high)
+    assert np.mean(covered) >= least
 
 
 def test_the_interval_of_a_contour_spans_those_a_noise_apart():
     x = np.linspace(-1, 1, 64)
     cone = -np.hypot(x[:, None], x)
     sharp, doubtful = contour_dimension(cone, -0.6), contour_dimension(cone, -0.6, noise_sd=0.2)
-    assert sharp.value == doubtful.value == pytest.approx(1, abs=0.05)
+    # Measured at 64 x 64 over 60 ellipses: 0.06 too high, all intervals hold.
+    assert sharp.value == doubtful.value == pytest.approx(1, abs=0.08)
     assert doubtful.low <= sharp.low
     assert doubtful.high >= sharp.high
     assert doubtful.high - doubtful.low > sharp.high - sharp.low
@@ -260,7 +406,7 @@ def test_a_landscape_brings_its_noise_and_its_failures():
     landscape = Landscape.from_grid(cone, noise_variance=0.04)
     assert contour_dimension(landscape, -0.6) == contour_dimension(cone, -0.6, noise_sd=0.2)
     failing = Landscape.from_grid(cone, failed=cone < -0.6)
-    assert failure_dimension(failing).value == box_dimension(level_boundary(cone, -0.6)).value
+    assert failure_dimension(failing) == contour_dimension(cone, -0.6)
 
 
 def test_scattered_and_one_sided_landscapes_are_answered_by_a_reason():
@@ -282,7 +428,7 @@ def test_categories_have_no_boxes():
 @given(st.integers(0, 2**32), st.floats(0.1, 10), st.floats(-5, 5))
 @settings(max_examples=20, deadline=None)
 def test_a_positive_affine_change_of_scores_leaves_a_contour_in_place(seed, scale, shift):
-    scores = np.random.default_rng(seed).normal(size=(24, 24))
+    scores = np.random.default_rng(seed).normal(size=(32, 32))
     moved = box_dimension(level_boundary(scale * scores + shift, scale * 0.3 + shift))
     assert moved.value == box_dimension(level_boundary(scores, 0.3)).value
 
@@ -294,11 +440,12 @@ def test_a_positive_affine_change_of_scores_leaves_a_contour_in_place(seed, scal
     ("data", "reason"),
     [
         (np.zeros((64, 64), bool), "empty"),
-        (np.ones((1, 1), bool), "4 needed"),
-        (np.ones((5, 5), bool), "4 needed"),
-        (np.ones((200, 3), bool), "4 needed"),
+        (np.ones((1, 1), bool), "needed"),
+        (np.ones((5, 5), bool), "needed"),
+        (np.eye(20, dtype=bool), "needed"),
+        (np.ones((200, 3), bool), "needed"),
         (np.random.default_rng(0).random((512, 512)) < 0.004, "no power law"),
-        (np.random.default_rng(0).random((50, 2)), "4 needed"),
+        (np.random.default_rng(0).random((50, 2)), "needed"),
         (np.ones((50, 2)), "coincide"),
         (np.array([[0.1, 0.2]]), "coincide"),
     ],

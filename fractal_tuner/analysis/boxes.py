@@ -75,12 +75,13 @@ def box_counts(mask: np.ndarray, sizes: Sequence[int] | np.ndarray | None = None
     return BoxCounts(sizes, np.array(counts, float))
 
 
-def mean_box_counts(mask: np.ndarray, sizes: Sequence[int] | np.ndarray | None = None) -> BoxCounts:
+def mean_box_counts(
+    mask: np.ndarray, sizes: Sequence[int] | np.ndarray | None = None, *, beyond: bool = False
+) -> BoxCounts:
     """Boxes that hold a true cell, averaged over all positions of the grid of boxes.
 
-    ``N(s) = |(A + s-cube) inside the array| / s^d``: a box that holds a true cell has its centre
-    in the set widened by the box. No alignment, no part-boxes at the border, the same for the
-    mirrored array. Where the set ends at the border, it is taken to go on beyond.
+    ``N(s) = |A + s-cube| / s^d``: a box that holds a true cell has its centre in the set widened by
+    the box. No alignment, no part-boxes at the border, the same for the mirrored array.
 
     Beyond 2^21 cells, boxes of side ``m 2^j``, m at least 4, are moved by 2^j cells rather than by
     one: three times faster, and no worse (measured on seven sets). Mirroring then changes the
@@ -91,8 +92,11 @@ def mean_box_counts(mask: np.ndarray, sizes: Sequence[int] | np.ndarray | None =
     mask : np.ndarray
         Boolean, any shape.
     sizes : sequence of int or None
-        Sides of the boxes in cells; 2, 3, 4, 6, 8, 12, ... up to a third of the shortest side if
+        Sides of the boxes in cells; 1, 2, 3, 4, 6, 8, ... up to a third of the shortest side if
         None.
+    beyond : bool
+        Whether boxes with their centre beyond the array count, as if around it all were false.
+        Otherwise a set that ends at the array's border is taken to go on.
 
     References
     ----------
@@ -100,32 +104,40 @@ def mean_box_counts(mask: np.ndarray, sizes: Sequence[int] | np.ndarray | None =
 
     Examples
     --------
-    >>> mean_box_counts(np.ones((12, 12), bool)).counts
-    array([36., 16., 9.])
+    >>> square = np.ones((12, 12), bool)
+    >>> mean_box_counts(square, [2, 4]).counts
+    array([36., 9.])
+    >>> mean_box_counts(square, [2, 4], beyond=True).counts  # ((11 + s) / s)^2
+    array([42.25  , 14.0625])
     """
     mask = checked_mask(mask)
     sizes = checked_sizes(half_octaves(min(mask.shape) // 3) if sizes is None else sizes)
+    levels = [_level_of(size, mask.size) for size in sizes.tolist()]
+    margins = {
+        level: (size >> level) // 2 + 1 for level, size in zip(levels, sizes.tolist(), strict=True)
+    }
     pyramid = [mask]
     widths = [[np.ones(n) for n in mask.shape]]  # of cells, per level and axis, in whole cells
     wide: dict[tuple[int, bool], tuple[np.ndarray, int]] = {}  # the widened set and its radius
     counts = []
-    for size in sizes.tolist():
-        level = 0
-        if mask.size > _COARSEN_ABOVE and size >= 8:
-            level = min(_halvings(size), size.bit_length() - 3)  # four cells or more
+    for size, level in zip(sizes.tolist(), levels, strict=True):
         while len(pyramid) <= level:
             pyramid.append(_halve(pyramid[-1]))
             widths.append([np.add.reduceat(w, np.arange(0, len(w), 2)) / 2 for w in widths[-1]])
-        cells, along, side = pyramid[level], widths[level], size >> level
         # A box of odd side has its centre in a cell, one of even side at a corner of cells.
+        side = size >> level
         odd = side % 2 == 1
-        if not odd:
-            along = [np.convolve(w, [0.5, 0.5]) for w in along]
         if (level, odd) not in wide:
+            cells = np.pad(pyramid[level], margins[level]) if beyond else pyramid[level]
             wide[level, odd] = (cells if odd else _corners(cells)), 0
         radius = (side - 1) // 2
         wide[level, odd] = _widen(*wide[level, odd], radius), radius
-        counts.append(_volume(wide[level, odd][0], along) / side**mask.ndim)
+        if beyond:
+            volume = float(np.count_nonzero(wide[level, odd][0]))
+        else:
+            along = widths[level] if odd else [np.convolve(w, [0.5, 0.5]) for w in widths[level]]
+            volume = _volume(wide[level, odd][0], along)
+        counts.append(volume / side**mask.ndim)
     return BoxCounts(sizes, np.array(counts))
 
 
@@ -133,8 +145,7 @@ def point_box_counts(points: np.ndarray, levels: int | None = None) -> BoxCounts
     """Boxes that hold a point, averaged over eight positions of the grid of boxes.
 
     Memory and time grow with the number of points, not of boxes: the bits of the coordinates are
-    interleaved (Morton order), so that the boxes of each size are runs of one sorted list. A
-    box that reaches out of the points' bounding cube counts as the part of it that is inside.
+    interleaved (Morton order), so that the boxes of each size are runs of one sorted list.
 
     Parameters
     ----------
@@ -152,7 +163,7 @@ def point_box_counts(points: np.ndarray, levels: int | None = None) -> BoxCounts
     --------
     >>> line = np.linspace(0, 1, 1000)[:, None]
     >>> point_box_counts(line, levels=4).counts
-    array([16., 8., 4.])
+    array([17., 9., 5.])
     """
     points = checked_points(points)
     d = points.shape[1]
@@ -174,26 +185,26 @@ def point_box_counts(points: np.ndarray, levels: int | None = None) -> BoxCounts
     for k in range(_SHIFTS):
         shift = (0.5 + (k + 1) * step) % 1.0 / 4
         cells = ((unit + shift) * 2.0**levels).astype(np.uint64)
-        keys = _morton(cells, levels + 1)
-        order = np.argsort(keys)
-        keys, cells = keys[order], cells[order]
-        for level, size in enumerate(sizes):
-            distinct = np.append(True, keys[1:] != keys[:-1])
-            keys, cells = keys[distinct], cells[distinct]
-            # A box that reaches out of the cube counts as the part of it that is inside.
-            first, last = shift // size, (1 + shift) // size
-            inside = np.where(cells == first, first + 1 - shift / size, 1.0)
-            inside *= np.where(cells == last, (1 + shift) / size - last, 1.0)
-            counts[level] += inside.prod(axis=1).sum()
-            keys, cells = keys >> np.uint64(d), cells >> np.uint64(1)
+        keys = np.sort(_morton(cells, levels + 1))
+        for level in range(len(sizes)):
+            keys = keys[np.append(True, keys[1:] != keys[:-1])]
+            counts[level] += len(keys)
+            keys = keys >> np.uint64(d)
     return BoxCounts(sizes, counts / _SHIFTS)
 
 
 def half_octaves(largest: int) -> np.ndarray:
-    """The numbers 2, 3, 4, 6, 8, 12, ... up to ``largest``."""
-    powers = 2 ** np.arange(largest.bit_length())
-    nested = np.union1d(powers[1:], 3 * powers)
+    """The numbers 1, 2, 3, 4, 6, 8, 12, ... up to ``largest``."""
+    powers = 2 ** np.arange(max(largest, 1).bit_length())
+    nested = np.union1d(powers, 3 * powers)
     return nested[nested <= largest]
+
+
+def _level_of(size: int, cells: int) -> int:
+    """The level of the pyramid on which boxes are moved: at least four cells of it a side."""
+    if cells <= _COARSEN_ABOVE or size < 8:
+        return 0
+    return min(_halvings(size), size.bit_length() - 3)
 
 
 def _halvings(size: int) -> int:
