@@ -1,6 +1,7 @@
 import functools
 import math
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +11,12 @@ from hypothesis import strategies as st
 from fractal_tuner.analysis.roughness import roughness, roughness_of_grid
 from fractal_tuner.analysis.variogram import HURST, PowerVariogram
 from fractal_tuner.dimensions import Integer, Real
-from fractal_tuner.fractals import fractional_brownian_surface
+from fractal_tuner.fractals import (
+    fractional_brownian_surface,
+    takagi_surface,
+    weierstrass_mandelbrot_surface,
+)
+from fractal_tuner.search.zoom import ZoomSearch
 
 SIDE = 20
 X, Y = np.meshgrid(np.linspace(0, 1, SIDE), np.linspace(0, 1, SIDE), indexing="ij")
@@ -42,6 +48,56 @@ def noisy_bump(noise, seed=0):
     return BUMP + noise * BUMP.std() * np.random.default_rng(seed).standard_normal(BUMP.shape)
 
 
+class BrownianObjective:
+    """Fractional Brownian motion, drawn where it is asked for, given what was drawn before."""
+
+    def __init__(self, hurst, noise, seed, n):
+        self.hurst, self.noise = hurst, noise
+        self.rng = np.random.default_rng([seed, round(100 * hurst)])
+        self.places, self.normal = np.empty((0, 2)), self.rng.standard_normal(n)
+
+    def __call__(self, x, y):
+        self.places = np.vstack([self.places, [x + 0.37, y + 0.37]])
+        factor = np.linalg.cholesky(brownian_covariance(self.places, self.hurst))
+        score = float(factor[-1] @ self.normal[: len(factor)])
+        return score + self.noise * float(self.rng.standard_normal())
+
+
+def searched(objective, n, seed):
+    """Places and scores of a zooming search."""
+    search = ZoomSearch({"x": Real(0, 1), "y": Real(0, 1)}, max_trials=n, seed=seed)
+    search.run(objective)
+    told = search.trials.told
+    return np.array([[t.params["x"], t.params["y"]] for t in told]), np.array(
+        [t.score for t in told]
+    )
+
+
+def estimated(objective, n, seed):
+    """Places and scores of a tree-structured Parzen estimator."""
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study.optimize(
+        lambda trial: objective(trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)),
+        n_trials=n,
+    )
+    return np.array([[t.params["x"], t.params["y"]] for t in study.trials]), np.array(
+        [t.value for t in study.trials]
+    )
+
+
+def noisy_peak(seed, noise):
+    rng = np.random.default_rng(seed)
+    top = rng.random(2)
+
+    def objective(x, y):
+        squared = (x - top[0]) ** 2 + (y - top[1]) ** 2
+        return math.exp(-squared / 0.08) + noise * float(rng.standard_normal())
+
+    return objective
+
+
 def rms(errors):
     return math.sqrt(np.mean(np.square(errors)))
 
@@ -66,12 +122,15 @@ def test_brownian_surfaces_have_dimension_3_minus_hurst(hurst):
 @pytest.mark.slow
 def test_error_and_coverage_at_20_by_20_reach_the_targets():
     target = {0.2: 0.12, 0.5: 0.10, 0.8: 0.08}
+    # Over 100 other seeds: 0.06, 0.065 and 0.05 (0.08 with 5 % noise); 0.95 of all intervals cover,
+    # 0.94 in the worst cell. At H = 0.8 a seventh has no value: it might be smooth as well.
     coverage = []
     for hurst, allowed in target.items():
         for noise in (0.0, 0.01, 0.05):
             found = [roughness_of_grid(brownian(hurst, noise, seed)) for seed in range(100)]
-            assert all(f.reason is None for f in found)
-            assert rms([f.value - (3 - hurst) for f in found]) <= allowed
+            errors = [f.value - (3 - hurst) for f in found if f.reason is None]
+            assert len(errors) >= (75 if hurst == 0.8 else 97)
+            assert rms(errors) <= allowed
             coverage.append(np.mean([f.low <= 3 - hurst <= f.high for f in found]))
     assert min(coverage) >= 0.85
     assert 0.92 <= np.mean(coverage) <= 0.99
@@ -133,6 +192,62 @@ def test_known_noise_narrows_the_interval():
         assert known.high - known.low < 0.6 * (unknown.high - unknown.low)
         assert abs(known.hurst - 0.2) < 0.15
         assert known.noise.low == known.noise.value == known.noise.high
+
+
+@pytest.mark.parametrize("stretch", [3, 10])
+def test_axes_of_different_scales_are_equalised(stretch):
+    # Over 20 seeds the root mean square error is 0.04; without factors 0.10 and 0.24.
+    errors = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        u = np.stack([X.ravel(), Y.ravel()], 1)
+        covariance = brownian_covariance(u * (stretch, 1), 0.5)
+        z = (np.linalg.cholesky(covariance) @ rng.standard_normal(len(u))).reshape(SIDE, SIDE)
+        found = roughness_of_grid(z)
+        errors.append(found.hurst - 0.5)
+        assert found.factors[0] == 1.0
+        assert 0.5 < found.factors[1] * stretch < 2.0
+    assert rms(errors) < 0.12
+
+
+def test_a_dimension_without_effect_gets_no_wrong_number():
+    path = np.cumsum(np.random.default_rng(0).standard_normal(SIDE))
+    noise = np.random.default_rng(1).standard_normal((SIDE, SIDE))
+    for z in (np.tile(path[:, None], SIDE), np.tile(path[:, None], SIDE) + 0.01 * noise):
+        found = roughness_of_grid(z)
+        assert found.factors[1] < 0.01
+        assert math.isnan(found.value) or found.low <= 2.5 <= found.high
+    assert roughness_of_grid(np.sin(6 * X) + 0.01 * noise).verdict == "smooth"
+
+
+# Searches ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_noisy_peak_climbed_by_a_search_is_not_rough(seed):
+    # Of 20 other peaks 18 are found smooth, none rough; without the comparison 5 of 15 are rough.
+    found = roughness(*searched(noisy_peak(seed, 0.05), 120, seed))
+    assert found.verdict in {"smooth", "not enough data"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("history", [searched, estimated])
+def test_roughness_is_found_in_the_history_of_a_search(history):
+    # Over 20 other seeds of each: bias at most 0.05, root mean square error 0.03 to 0.12, coverage
+    # 0.80 to 1, of all 0.95.
+    covered = []
+    for hurst in (0.3, 0.7):
+        for noise in (0.0, 0.03):
+            found = [
+                roughness(*history(BrownianObjective(hurst, noise, seed, 120), 120, seed))
+                for seed in range(50, 60)
+            ]
+            errors = [f.value - (3 - hurst) for f in found if f.reason is None]
+            assert len(errors) >= 8
+            assert rms(errors) < 0.2
+            assert abs(np.mean(errors)) < 0.12
+            covered += [f.low <= 3 - hurst <= f.high for f in found]
+    assert np.mean(covered) >= 0.85
 
 
 # Honesty ----------------------------------------------------------------------------------------
@@ -207,6 +322,42 @@ def test_log_and_integer_dimensions_are_measured_on_their_search_scale():
     assert 2.0 <= found.value <= 2.1
 
 
+@pytest.mark.parametrize("hurst", [0.3, 0.5])
+@pytest.mark.parametrize("side", [20, 32, 128])
+def test_sums_of_one_dimensional_fractals_get_no_wrong_number(hurst, side):
+    # The likelihood alone says 2.03 to 2.45, of 2.7 and 2.5; misfits are 0.15 to 0.73.
+    found = roughness_of_grid(takagi_surface(hurst, side).values)
+    assert found.verdict == "not enough data"
+    assert math.isnan(found.value)
+    assert math.isnan(found.low)
+    assert "unlike a random field" in found.reason
+    assert abs(found.madogram - (3 - hurst)) < 0.09  # errors at most 0.08
+
+
+@pytest.mark.parametrize("side", [20, 32, 128])
+def test_isotropic_deterministic_fractals_fit(side):
+    # Errors and misfits at most 0.05.
+    for hurst in (0.3, 0.7):
+        found = roughness_of_grid(weierstrass_mandelbrot_surface(hurst, side).values)
+        assert abs(found.value - (3 - hurst)) < 0.1
+        assert abs(found.misfit) < 0.06
+
+
+def test_a_step_gets_no_wrong_number():
+    noise = np.random.default_rng(0).standard_normal((SIDE, SIDE))
+    found = roughness_of_grid((X + 0.3 * Y > 0.6) + 0.01 * noise)
+    assert found.verdict == "not enough data"
+    assert math.isnan(found.value)
+
+
+def test_what_may_be_smooth_or_rough_has_an_interval_and_no_value():
+    # Two of 15 surfaces of H = 0.8 are such.
+    found = [roughness_of_grid(brownian(0.9, 0.05, seed)) for seed in range(4)]
+    for f in found:
+        assert math.isnan(f.value) == (f.reason is not None) == (f.verdict == "not enough data")
+    assert any(f.verdict == "not enough data" for f in found)
+
+
 # Invariances ------------------------------------------------------------------------------------
 
 
@@ -217,7 +368,7 @@ def test_a_positive_affine_change_of_scores_changes_nothing(slope, shift, seed):
     before = roughness_of_grid(z, noise_variance=0.01)
     after = roughness_of_grid(slope * z + shift, noise_variance=0.01 * slope**2)
     assert after.verdict == before.verdict
-    assert after.low == pytest.approx(before.low, abs=1e-4)
+    assert after.low == pytest.approx(before.low, abs=1e-4, nan_ok=True)
     assert after.value == pytest.approx(before.value, abs=1e-4, nan_ok=True)
 
 
@@ -233,6 +384,18 @@ def test_the_order_of_dimensions_trials_and_ends_does_not_matter(seed):
     assert after.verdict == before.verdict
     assert after.low == pytest.approx(before.low, abs=1e-4, nan_ok=True)
     assert after.value == pytest.approx(before.value, abs=1e-4, nan_ok=True)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 1000))
+def test_mirrored_and_exchanged_axes_of_a_grid_do_not_matter(seed):
+    z = brownian(0.5, 0.1, seed, side=9)
+    before = roughness_of_grid(z)
+    for other in (z[::-1], z[:, ::-1], z.T):
+        after = roughness_of_grid(other)
+        assert after.verdict == before.verdict
+        assert after.low == pytest.approx(before.low, abs=1e-3, nan_ok=True)
+        assert after.value == pytest.approx(before.value, abs=1e-3, nan_ok=True)
 
 
 def test_a_grid_is_recognised_in_any_order_and_agrees_with_scattered_trials():
@@ -302,6 +465,20 @@ def test_of_many_scattered_trials_a_random_400_are_used():
     assert found.n == 400
     assert found.verdict == "smooth"
     assert found == roughness(u, z, seed=1)
+
+
+@pytest.mark.slow
+def test_a_million_trials_and_a_grid_of_512_are_answered():
+    rng = np.random.default_rng(0)
+    u = rng.random((1_000_000, 3))
+    tracemalloc.start()
+    found = roughness(u, u.sum(1))
+    assert tracemalloc.get_traced_memory()[1] < 2**30
+    tracemalloc.stop()
+    assert found.verdict == "smooth"
+    assert found.n == 400
+    found = roughness_of_grid(fractional_brownian_surface(0.5, 512, rng=1).values)
+    assert abs(found.value - 2.5) < 0.06
 
 
 def test_a_lonely_spike_is_not_rough():

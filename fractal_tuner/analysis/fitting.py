@@ -3,27 +3,25 @@
 A score may change as much over a twentieth of one dimension's range as over the whole of another's;
 an estimator that takes the Euclidean distance for granted then compares the wrong pairs. Here the
 distance is ``h^2 = sum_k a_k^2 (x_k - y_k)^2``, its factors ``a`` fitted together with the nugget.
-Two kinds of field stand against each other:
+Two kinds of fields stand against each other:
 
 - *rough*: the power variogram ``h^(2H)``, self-affine at all scales;
-- *smooth*: the Matern correlation of smoothness 5/2, twice differentiable, with a largest scale.
+- *stationary*: a Matern correlation of smoothness 1/2, 3/2, 5/2 or infinity (the Gaussian), which
+  has a largest scale beyond which scores have nothing in common.
 
-Both likelihoods are of the same contrasts, so that their difference says which explains the scores.
+All likelihoods are of the same contrasts, so that their difference says which explains the scores.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import Bounds, minimize
 
 from fractal_tuner.field import matern, squared_distances
-
-Kind = Literal["rough", "smooth"]
 
 MAX_TRIALS = 200  # factors need fewer trials than the Hurst exponent does
 _STEPS = 20  # quasi-Newton; the likelihood is flat long before
@@ -42,10 +40,10 @@ class AxisFit:
     factors : np.ndarray
         ``a``, shape (d,): in ``coordinates * factors`` all directions are alike.
     nugget : float
-        Noise variance as a share of the field's unit: the variance of the smooth field, the
-        variogram of the rough one at ``h = 1``.
+        Noise variance as a share of the stationary field's variance, or of the power variogram at
+        ``h = 1``.
     log_likelihood : float
-        Restricted; to be compared between kinds on the same trials. NaN if their scores are equal.
+        Restricted; to be compared between fields on the same trials. NaN if their scores are equal.
     """
 
     factors: np.ndarray
@@ -59,9 +57,9 @@ class AxisFit:
 
 
 def fit_axes(
-    coordinates: np.ndarray, scores: np.ndarray, kind: Kind = "rough", *, seed: int = 0
+    coordinates: np.ndarray, scores: np.ndarray, smoothness: float | None = None, *, seed: int = 0
 ) -> AxisFit:
-    """The field of one kind that explains the scores best, with a factor per axis.
+    """The field of one smoothness that explains the scores best, with a factor per axis.
 
     Maximum of the restricted posterior of factors, nugget and Hurst exponent. The logarithms of the
     factors have standard normal priors, which keeps those of axes without effect finite. More than
@@ -73,7 +71,8 @@ def fit_axes(
         Shape (n, d), unit coordinates.
     scores : np.ndarray
         Shape (n,), finite.
-    kind : {"rough", "smooth"}
+    smoothness : {None, 0.5, 1.5, 2.5, inf}
+        Of a Matern field; None for the power variogram.
     seed : int, default=0
         Of the choice among more than 200 trials.
 
@@ -110,12 +109,12 @@ def fit_axes(
     z = (z - z.mean()) / z.std()
     log_nugget, hurst = _START
     start, low, high = [log_nugget], [_LOG_NUGGET[0]], [_LOG_NUGGET[1]]
-    if kind == "rough":
+    if smoothness is None:
         start, low, high = [*start, hurst], [*low, _HURST[0]], [*high, _HURST[1]]
     found = minimize(
         _objective,
         np.append(np.zeros(d), start),
-        args=(kind, coordinates, z),
+        args=(smoothness, coordinates, z),
         method="L-BFGS-B",
         jac=True,
         bounds=Bounds(
@@ -131,21 +130,51 @@ def fit_axes(
     )
 
 
+def correlation(smoothness: float, h2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matern correlation at squared distances ``h2``, and its derivative by them (0 at 0)."""
+    if smoothness == math.inf:
+        k = np.exp(-0.5 * h2)
+        return k, -0.5 * k
+    k = matern(smoothness, h2)
+    if smoothness == 2.5:
+        s = np.sqrt(5.0 * h2)
+        return k, (-5.0 / 6.0) * (1.0 + s) * np.exp(-s)
+    if smoothness == 1.5:
+        return k, -1.5 * np.exp(-np.sqrt(3.0 * h2))
+    h = np.sqrt(h2)
+    return k, np.divide(-0.5 * k, h, out=np.zeros_like(h), where=h > 0)
+
+
+def check_trials(coordinates: np.ndarray, scores: np.ndarray) -> None:
+    """ValueError unless coordinates (n, d) are finite and scores (n,) finite or NaN."""
+    if coordinates.ndim != 2 or coordinates.shape[1] == 0:
+        raise ValueError(f"coordinates must have shape (n, d), d >= 1, got {coordinates.shape}")
+    if scores.shape != coordinates.shape[:1]:
+        raise ValueError(
+            f"scores must have shape ({len(coordinates)},) like coordinates, got {scores.shape}"
+        )
+    if not np.isfinite(coordinates).all():
+        raise ValueError("coordinates must be finite, got NaN or an infinity")
+    if np.isinf(scores).any():
+        raise ValueError("scores must be finite or NaN, got an infinity")
+
+
 def _objective(
-    theta: np.ndarray, kind: Kind, x: np.ndarray, z: np.ndarray
+    theta: np.ndarray, smoothness: float | None, x: np.ndarray, z: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Restricted negative log posterior, the field's variance profiled out, and its gradient.
 
-    ``theta`` holds the logarithms of the factors and of the nugget and, of a rough field, H. With
-    ``P = K^-1 - K^-1 1 1' K^-1 / 1' K^-1 1``, ``a = P z``, ``s2 = a' z / (n - 1)`` the derivative
-    of ``0.5 [(n - 1) log s2 + log |K| + log 1' K^-1 1]`` by ``K`` is ``0.5 (P - a a' / s2)``.
+    ``theta`` holds the logarithms of the factors and of the nugget and, of a power variogram, H.
+    With ``P = K^-1 - K^-1 1 1' K^-1 / 1' K^-1 1``, ``a = P z``, ``s2 = a' z / (n - 1)`` the
+    derivative of ``0.5 [(n - 1) log s2 + log |K| + log 1' K^-1 1]`` by ``K`` is ``0.5
+    (P - a a' / s2)``.
     """
     n, d = x.shape
     nugget = math.exp(theta[d])
     xw = x * np.exp(theta[:d])
     h2 = squared_distances(xw, xw)
     np.fill_diagonal(h2, 0.0)
-    if kind == "rough":
+    if smoothness is None:
         hurst = theta[d + 1]
         log_h2 = np.log(np.maximum(h2, 1e-20))
         gamma = np.where(h2 > 0.0, np.exp(hurst * log_h2), 0.0)
@@ -153,9 +182,7 @@ def _objective(
         k = 10.0 * gamma.max() - gamma
         slope = np.where(h2 > 0.0, -hurst * np.exp((hurst - 1.0) * log_h2), 0.0)
     else:
-        k = matern(2.5, h2)
-        s = np.sqrt(5.0 * h2)
-        slope = (-5.0 / 6.0) * (1.0 + s) * np.exp(-s)
+        k, slope = correlation(smoothness, h2)
     k[np.diag_indices(n)] += nugget
     chol, fail = dpotrf(k, lower=1)
     if fail:
@@ -175,6 +202,6 @@ def _objective(
     gradient = np.empty_like(theta)
     gradient[:d] = 4.0 * (m.sum(1) @ (xw * xw) - (xw * (m @ xw)).sum(0)) + theta[:d]
     gradient[d] = nugget * np.trace(g)
-    if kind == "rough":
+    if smoothness is None:
         gradient[d + 1] = -(g * gamma * log_h2).sum()
     return value, gradient

@@ -1,0 +1,151 @@
+"""Correlation lengths: how far apart along each dimension scores still have much in common."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.stats import chi2
+
+from fractal_tuner.analysis.estimate import Estimate
+from fractal_tuner.analysis.fitting import AxisFit, check_trials, correlation, fit_axes
+from fractal_tuner.field import squared_distances
+
+MIN_TRIALS = 50
+MAX_TRIALS = 200  # more are represented by so many of them
+MAX_RATIO = 4.0  # of the ends of the interval
+_HALF_CHI2 = 1.92  # half the 95 % quantile of chi-square with one degree of freedom
+_STEP = 1e-4  # of numerical derivatives, in logarithms
+# Distances at which the Matern correlation is one half, in units of its scale.
+HALF = {0.5: 0.6931471806, 1.5: 0.9689940865, 2.5: 1.0421222501, math.inf: 1.1774100226}
+
+
+def correlation_lengths(
+    coordinates: np.ndarray, scores: np.ndarray, *, seed: int = 0
+) -> tuple[Estimate, ...]:
+    """Per dimension, the lag at which the variogram without noise is half the field's variance.
+
+    Of a Matern field with a scale ``l`` per dimension and a nugget, fitted by restricted maximum
+    likelihood (:func:`~fractal_tuner.analysis.fitting.fit_axes`), the lag is ``l`` times the
+    distance at which the correlation is one half. Of the smoothnesses 1/2, 3/2, 5/2 and infinity
+    the likeliest gives the value; the interval holds those of all that are not refuted. Trials half
+    a correlation length apart are as near as is worth while.
+
+    Parameters
+    ----------
+    coordinates : np.ndarray
+        Shape (n, d), unit coordinates: lengths are shares of the dimensions' ranges on the search
+        scale.
+    scores : np.ndarray
+        Shape (n,); NaN marks a failed trial, which is left out.
+    seed : int, default=0
+        Of the random choice among more than 200 trials.
+
+    Returns
+    -------
+    tuple of Estimate
+        One per dimension. Without a value, but with the interval, where the length is beyond the
+        dimension's range (no curvature to be seen: few trials suffice along it) or its ends differ
+        more than fourfold; without either for fewer than 50 trials, equal scores, or scores that
+        noise explains as well.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not agree, a coordinate is not finite, or a score infinite.
+
+    Notes
+    -----
+    Of one smoothness the interval is normal in ``log l``, from the expected information of the
+    restricted likelihood about scales and nugget, ``I_jk = 1/2 [tr(P K_j P K_k) - tr(P K_j) tr(P
+    K_k) / (n - 1)]`` with the field's variance profiled out, plus the priors'. Assumes one variance
+    and one length everywhere: of an adaptive search, the number describes the region explored.
+
+    Measured at 80 to 200 random places in two and four dimensions, with and without noise of a
+    fifth of the spread, 12 fields each: the interval covers in 0.75 to 1 of the cases, the root
+    mean square error of the logarithm is 0.01 to 0.4. Of smoothness 1/2, nine fields in ten have an
+    interval only. A regular wave without noise, which is no random field, reads up to three times
+    too long.
+
+    References
+    ----------
+    Stein, Interpolation of Spatial Data, 1999, section 6.4 (information about Matern parameters);
+    Patterson & Thompson, Biometrika 58, 1971.
+
+    Examples
+    --------
+    >>> u = np.random.default_rng(0).random((80, 2))
+    >>> wavy, straight = correlation_lengths(u, np.sin(12 * u[:, 0]) + u[:, 1])
+    >>> wavy.high < 0.3, straight.reason
+    (True, 'longer than the range of the dimension')
+    """
+    coordinates = np.asarray(coordinates, dtype=float)
+    scores = np.asarray(scores, dtype=float)
+    check_trials(coordinates, scores)
+    d = coordinates.shape[1]
+    known = np.isfinite(scores)
+    x, z = coordinates[known], scores[known]
+    n = len(z)
+    if n < MIN_TRIALS:
+        reason = f"{n} trials with a score are too few, {MIN_TRIALS} are needed"
+        return tuple([Estimate.abstain(reason, n=n)] * d)
+    if n > MAX_TRIALS:
+        chosen = np.random.default_rng(seed).choice(n, MAX_TRIALS, replace=False)
+        x, z = x[chosen], z[chosen]
+    n = len(z)
+    size = float(np.abs(z).max())
+    if np.ptp(z / max(size, 1e-300)) <= 1e-12:
+        return tuple([Estimate.abstain("the scores do not differ", n=n)] * d)
+    z = z / size
+    z = (z - z.mean()) / z.std()
+    fits = {nu: fit_axes(x, z, nu, seed=seed) for nu in HALF}
+    best = max(fits.values(), key=lambda fit: fit.log_likelihood)
+    noise = -0.5 * ((n - 1) * math.log(float(z @ z) / (n - 1)) + math.log(n))
+    if best.log_likelihood - noise <= 0.5 * chi2.ppf(0.95, d + 1):
+        reason = "noise alone explains the scores as well as a landscape does"
+        return tuple([Estimate.abstain(reason, n=n)] * d)
+    likely = [
+        (HALF[nu] / fit.factors, _log_sd(nu, fit, x))
+        for nu, fit in fits.items()
+        if fit.log_likelihood >= best.log_likelihood - _HALF_CHI2
+    ]
+    low = np.min([lengths * np.exp(-1.96 * sd) for lengths, sd in likely], axis=0)
+    high = np.max([lengths * np.exp(1.96 * sd) for lengths, sd in likely], axis=0)
+    nu = next(nu for nu, fit in fits.items() if fit is best)
+    return tuple(
+        Estimate.abstain("the dimension does not vary", n=n)
+        if np.ptp(x[:, k]) == 0
+        else _length(float(HALF[nu] / best.factors[k]), float(low[k]), float(high[k]), n)
+        for k in range(d)
+    )
+
+
+def _length(value: float, low: float, high: float, n: int) -> Estimate:
+    """The estimate, or the reason why the interval is all there is."""
+    reason = None
+    if value > 1.0:
+        reason = "longer than the range of the dimension"
+    elif high > MAX_RATIO * low:
+        reason = f"the ends of the interval differ more than {MAX_RATIO:g}-fold"
+    return Estimate(math.nan if reason else value, low, high, n, reason=reason)
+
+
+def _log_sd(nu: float, fit: AxisFit, x: np.ndarray) -> np.ndarray:
+    """Standard deviations of the logarithms of a fit's factors, shape (d,), by the information."""
+    n, d = x.shape
+
+    def covariance(k: int, step: float) -> np.ndarray:
+        xw = x * fit.factors * np.exp(step * (np.arange(d) == k))
+        h2 = squared_distances(xw, xw)
+        np.fill_diagonal(h2, 0.0)
+        return correlation(nu, h2)[0]
+
+    inverse = np.linalg.inv(covariance(0, 0.0) + fit.nugget * np.eye(n))
+    ones = inverse.sum(1)
+    p = inverse - np.outer(ones, ones) / ones.sum()
+    slopes = [(covariance(k, _STEP) - covariance(k, -_STEP)) / (2 * _STEP) for k in range(d)]
+    pk = [p @ slope for slope in slopes] + [fit.nugget * p]
+    traces = np.array([np.trace(m) for m in pk])
+    products = np.array([[float((a * b.T).sum()) for b in pk] for a in pk])
+    information = 0.5 * (products - np.outer(traces, traces) / (n - 1)) + np.eye(d + 1)
+    return np.asarray(np.sqrt(np.diag(np.linalg.inv(information)))[:d])
