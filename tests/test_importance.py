@@ -112,6 +112,7 @@ def test_noise_alone_has_no_shares():
         (np.random.default_rng(0).random((20, 2)), [math.nan] * 20, "not enough data: 0 trials"),
         (np.random.default_rng(0).random((20, 25)), np.arange(20.0), "25 dimensions are too many"),
         (np.random.default_rng(0).random((20, 2)), np.linspace(0, 1e300, 20), "take their ranks"),
+        (np.random.default_rng(0).random((20, 2)), np.linspace(0, 1e-300, 20), "take their ranks"),
         (np.full((20, 2), 0.5), np.arange(20.0), "not enough data: 1 trials"),
     ],
 )
@@ -187,3 +188,9 @@ def test_a_crowded_history_does_not_hide_that_the_rest_is_unknown():
     u = np.vstack([rng.random((8, 2)), 0.05 * rng.random((60, 2))])
     found = importance(Landscape.from_points(u, np.sin(25 * u[:, 0]) * np.cos(25 * u[:, 1])))
     assert "the emulator predicts too badly" in found.reason
+
+
+def test_trials_in_one_place_are_a_reason():
+    space = SearchSpace({"x": Real(0, 1)})
+    found = importance(logged(space, [(0.5,)] * 20, np.arange(20.0)))
+    assert found.reason == "all trials are in one place"

@@ -82,6 +82,7 @@ def test_a_field_tells_the_noise_where_nothing_else_does():
         (np.ones((10, 5)), "the scores do not differ"),
         (np.arange(20.0), "no folds, too few repeats, and a field needs 50 trials"),
         ([0.0, 1e200, 3.0], "take their ranks"),
+        ([0.0, 1e-200, 3e-200], "take their ranks"),
     ],
 )
 def test_no_noise_share_without_a_reason(table, reason):
@@ -204,3 +205,10 @@ def test_a_large_table_is_corrected_and_compared_in_little_memory():
     assert corrected.value < 0.5 < corrected.best
     assert len(chosen.trials) > 1000
     assert share.value == pytest.approx(1, abs=0.05)
+
+
+def test_something_else_than_trials_is_refused():
+    with pytest.raises(TypeError, match="trials must be a TrialLog"):
+        noise_share([])
+    with pytest.raises(TypeError, match="trials must be"):
+        indistinguishable(3)

@@ -204,3 +204,17 @@ def test_an_invalid_noise_is_refused(value):
 def test_without_noise_there_is_no_near_optimal_volume():
     found = near_optimal_volume(Landscape.from_grid(BUMP, noise_variance=0.0))
     assert "without noise" in found.reason
+
+
+def test_equal_scores_have_no_best_and_a_list_has_no_domain():
+    log = evaluated({"x": Real(0, 1)}, lambda x: 1.0)
+    assert domain_edges(log).reason == "the scores do not differ"
+    with pytest.raises(TypeError, match="trials must be a TrialLog"):
+        domain_edges([1])
+
+
+def test_more_dimensions_than_trials_are_a_reason():
+    rng = np.random.default_rng(0)
+    landscape = Landscape.from_points(rng.random((12, 20)), rng.random(12), noise_variance=0.1)
+    assert near_optimal_volume(landscape).reason == "20 dimensions are too many for 12 scores"
+    assert basins(landscape).reason == "20 dimensions are too many for 12 scores"

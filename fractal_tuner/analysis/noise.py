@@ -113,16 +113,19 @@ def noise_share(trials: TrialLog) -> NoiseShare:
     >>> found.source, round(found.sd, 2)
     ('folds', 0.04)
     """
+    if not hasattr(trials, "space"):
+        raise TypeError(f"trials must be a TrialLog, got {type(trials).__name__}")
     complete = _complete(trials)
     scores = np.array([trial.score for trial in complete])
     n = len(scores)
     if n < 2:
         return _no_share(f"not enough data: {n} trials with a score, 2 are needed", n)
-    if np.abs(scores).max() > _LARGEST:
-        return _no_share(f"scores beyond {_LARGEST} have no squares; take their ranks", n)
-    variance = float(np.var(scores, ddof=1))
-    if math.sqrt(variance) <= 1e-12 * float(np.abs(scores).max()):
+    size = float(np.abs(scores).max())
+    if np.ptp(scores / size if size > 0 else scores) <= 1e-12:
         return _no_share("the scores do not differ", n)
+    if not 1.0 / _LARGEST < size < _LARGEST:
+        return _no_share(f"scores of size {size:.0e} have no squares; take their ranks", n)
+    variance = float(np.var(scores, ddof=1))
     found = _from_folds(complete) or _from_repeats(complete)
     if found is None:
         return _from_field(trials, variance)
@@ -456,9 +459,10 @@ def corrected_best(trials: Iterable[Trial], *, test_ratio: float | None = None) 
     Measured against the accuracy on 1500 fresh samples of models trained on 120 or 135: 40
     candidates, 8 data sets each; the mean error before and after correction was +0.066 and +0.007
     (trees, 5 folds), +0.083 and +0.032 (trees, 10), +0.021 and -0.015 (support vectors, 5), +0.023
-    and -0.006 (10). Simulated folds that share luck as Nadeau and Bengio suppose keep half of the
-    bias. Left out: the correction of Tibshirani & Tibshirani, which on 12 such data sets went too
-    far with 10 folds, by 0.026; and a factor ``1 + k r`` for shared luck, which did by up to 0.085.
+    and -0.006 (10). The interval covered 29 of 32; with trees and 10 folds 6 of 8. Simulated folds
+    that share luck as Nadeau and Bengio suppose keep half of the bias. Left out: the correction of
+    Tibshirani & Tibshirani, which on 12 such data sets went too far with 10 folds, by 0.026; and a
+    factor ``1 + k r`` for shared luck, which did by up to 0.085.
 
     References
     ----------
@@ -515,6 +519,8 @@ def _no_best(reason: str, n: int, best: float = math.nan) -> CorrectedBest:
 
 
 def _complete(trials: Iterable[Trial]) -> list[Trial]:
+    if not isinstance(trials, Iterable):
+        raise TypeError(f"trials must be a TrialLog or trials, got {type(trials).__name__}")
     return [t for t in trials if t.status == "complete" and math.isfinite(t.score)]
 
 

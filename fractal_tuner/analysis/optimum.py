@@ -106,6 +106,18 @@ def domain_edges(trials: TrialLog) -> DomainEdges:
     Returns
     -------
     DomainEdges
+        With a ``reason`` if no trial is complete, or the scores do not differ.
+
+    Raises
+    ------
+    TypeError
+        If ``trials`` is no trial log.
+
+    Notes
+    -----
+    Measured on a zooming search of 30 trials with a little noise, 20 seeds: an optimum at 0.4 of
+    the range was never called an edge; one at 0.97 in 13 cases, never with a slope that surely
+    points outward; one at 1.3 always, with such a slope in half of the cases.
 
     Examples
     --------
@@ -115,9 +127,13 @@ def domain_edges(trials: TrialLog) -> DomainEdges:
     >>> [(edge.name, edge.side, edge.points_outward) for edge in domain_edges(search.trials).edges]
     [('x', 'high', True)]
     """
+    if not hasattr(trials, "space"):
+        raise TypeError(f"trials must be a TrialLog, got {type(trials).__name__}")
     complete = [trial for trial in trials if trial.status == "complete"]
     if not complete:
         return DomainEdges(reason="no trial is complete")
+    if len({trial.score for trial in complete}) == 1 < len(complete):
+        return DomainEdges(reason="the scores do not differ")
     best = max(complete, key=lambda trial: trial.score)
     design = Design.of(trials)
     reason = design.problem()
@@ -506,10 +522,11 @@ def near_optimal_volume(
     -----
     Measured on a bowl and on two hills, in 2 and 4 dimensions, with noise of 0.05 and 0.2 of the
     scores' spread, from 20 x 20 cells, 100 uniform trials, or 60 of a zooming search (12 seeds
-    each): the bowl's median within a third of the true share where that is above 0.001; the
-    interval covered it in nearly all cases. Of 20 x 20 cells of the bowl with noise 0.2, counting
-    found 0.02 instead of 0.08. A sharp tip is rounded: for ``-|x|`` with noise 0.2 the share is 4
-    to 9 times too large, and outside of the interval.
+    each): the bowl's median within a third of the true share where that is above 0.002; the
+    interval always covered it, and that of the hills except from zooming searches in 4 dimensions
+    with noise 0.2 (9 of 12, the value 4 times too small). Of 20 x 20 cells of the bowl with noise
+    0.2, counting found 0.02 instead of 0.08. A sharp tip is rounded: for ``-|x|`` with noise 0.2
+    the share is 4 to 9 times too large, and mostly outside of the interval.
 
     Examples
     --------
