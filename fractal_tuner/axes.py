@@ -121,10 +121,10 @@ def grid_axes(axes: Any, shape: Sequence[int]) -> list[tuple[Axis, np.ndarray]]:
     return [_grid_axis(name, given, n) for (name, given), n in zip(items, shape, strict=True)]
 
 
-def check_names(what: str, names: Iterable[str], known: Sequence[str]) -> None:
+def check_names(what: str, names: Any, known: Sequence[str]) -> None:
     """Refuse names that are no list, unknown, or there twice."""
-    names = names if isinstance(names, str) else list(names)
-    if isinstance(names, str) or not names:
+    names = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else names
+    if not isinstance(names, list) or not names:
         raise ValueError(f"{what} must name at least one of {list(known)}, got {names!r}")
     for name in names:
         if name not in known:

@@ -339,6 +339,14 @@ class Landscape:
         is_known = np.isfinite(z)
         return self.coordinates[is_known], z[is_known]
 
+    @cached_property
+    def best_bandwidth(self) -> tuple[np.ndarray, float]:
+        """Bandwidths that best predict each score from the others, and their mean squared error.
+
+        See :func:`fractal_tuner.smoothing.leave_one_out`.
+        """
+        return leave_one_out(*self.known)
+
     @property
     def n_scores(self) -> int:
         """How many scores are known."""
@@ -420,7 +428,7 @@ class Landscape:
             If an axis is unknown, a value is not on it, no axis is left, or nothing is there.
         """
         check_names("at", at, self.names)
-        if not within >= 0:
+        if not (isinstance(within, Real) and within >= 0):
             raise ValueError(f"within must be a number of at least 0, got {within!r}")
         fixed = {self.names.index(name): value for name, value in at.items()}
         kept = self._without(fixed)
@@ -535,7 +543,7 @@ class Landscape:
         """
         x, y = self._fittable()
         shown = self.at(at)
-        h = leave_one_out(x, y)[0] if bandwidth is None else bandwidth
+        h = self.best_bandwidth[0] if bandwidth is None else bandwidth
         fit = local_linear(x, y, shown.coordinates, h)
         if not np.isfinite(fit.value).any():
             raise ValueError("the scores determine no plane; an axis has one value, or two are one")

@@ -13,7 +13,7 @@ from fractal_tuner.landscape import Landscape
 from fractal_tuner.space import Key, SearchSpace, as_space
 from fractal_tuner.trials import Trial, TrialLog, Window
 
-_MAX_POINTS = 2**24
+_MAX_POINTS = 2**20  # their trials take about 1 GB
 
 
 def map_landscape(
@@ -32,15 +32,16 @@ def map_landscape(
     ----------
     objective : callable
         ``objective(**params)`` returns the score, larger is better. If it raises, or returns no
-        finite number, the trial failed.
+        finite number, the trial failed. With several jobs it must be one that joblib can send to
+        other processes.
     space : SearchSpace or mapping
     points_per_dim : int, optional
-        Evaluate a full grid, as :class:`FactorialZoom` with one level does.
+        Evaluate a full grid, as :class:`FactorialZoom` with one level does; of at most 2^20 points.
     n_points : int, optional
         Evaluate a space-filling sample instead: scrambled Sobol points. At most as many as there
         are candidates.
     n_jobs : int, optional
-        Evaluations at a time, as in joblib.
+        Evaluations at a time, as in joblib. The landscape does not depend on it.
     journal : path, optional
         File that keeps the trials; after a crash the same call evaluates only those that miss.
     seed : int, optional
@@ -49,7 +50,8 @@ def map_landscape(
     Raises
     ------
     TypeError, ValueError
-        If not exactly one of ``points_per_dim`` and ``n_points`` is given, or one is invalid.
+        If not exactly one of ``points_per_dim`` and ``n_points`` is given, one is invalid, the
+        objective cannot be called, or the journal belongs to another mapping.
 
     Examples
     --------
@@ -62,11 +64,19 @@ def map_landscape(
 
     from fractal_tuner.search.factorial import FactorialZoom
 
+    if not callable(objective):
+        raise TypeError(f"objective must be callable, got {objective!r}")
     space = as_space(space)
     if (points_per_dim is None) == (n_points is None):
         raise ValueError("give one of points_per_dim and n_points")
     if points_per_dim is not None:
-        search = FactorialZoom(space, points_per_dim=points_per_dim, levels=1, journal=journal)
+        search = FactorialZoom(
+            space,
+            points_per_dim=points_per_dim,
+            levels=1,
+            max_trials=_MAX_POINTS,
+            journal=journal,
+        )
         while search.ask(_MAX_POINTS):  # of a continued grid first those that were running
             pass
         log = search.trials
@@ -96,7 +106,9 @@ def _sample(
     """A log in which a space-filling sample was asked."""
     from fractal_tuner.search.base import at_least_one
 
-    n = int(min(at_least_one("n_points", n_points), space.size))
+    if at_least_one("n_points", n_points) > _MAX_POINTS:
+        raise ValueError(f"n_points must be at most {_MAX_POINTS}, got {n_points}")
+    n = int(min(n_points, space.size))
     header = {"strategy": "map_landscape", "n_points": n, "seed": seed}
     log = TrialLog(space, journal, header=header)
     if len(log) == 0:  # the journal gets all of them at once, or none

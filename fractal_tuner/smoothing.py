@@ -4,6 +4,16 @@ At a place ``p`` the plane ``a + b'(x - p)`` minimises ``sum_i w_i (y_i - a - b'
 ``w_i = exp(-|x_i - p|^2 / 2 h^2)``. The fit is exact on planes whatever the design: at edges,
 beside gaps, among scattered points. Kernel averages are not: they flatten edges.
 
+Along each axis the weights have a bandwidth of their own, chosen by leaving points out. Measured on
+72 histories of zooming searches (nine functions of 2 to 4 axes, some without effect; 60 and 150
+trials; noise of 0 and 0.05) the root mean squared errors at uniform places are 0.73 times those of
+one bandwidth for all axes, near the optimum 0.70 times (worst case 1.7); on uniform points 0.54 and
+0.53 times (worst 1.5), on ridges 0.1 to 0.2 times. Bandwidths that follow the local density, as
+Cleveland's nearest neighbours do, or by its square root, give instead 0.95 to 0.99 times at uniform
+places and 0.91 to 0.98 times near the optimum: too little for a second rule. To weigh the left-out
+points by the inverse of their density, so that the trials crowded at the optimum do not choose for
+all, made the errors 2 to 10 % larger.
+
 References
 ----------
 Cleveland, J. Am. Stat. Assoc. 74, 1979 (locally weighted regression); Fan & Gijbels, Local
@@ -30,7 +40,6 @@ _WIDEST = 64.0  # the unit cube looks like a point: all weights are equal
 _THINNEST = 1e-3  # smallest by largest variance of the weighted points; thinner is a line
 _FARTHEST = 50.0  # squared distance from the weighted points, in their standard deviations
 _LOO_SAMPLE = 500
-_ISOLATED = 4.0  # squared error of a point that is not predicted, by that of the mean of all
 _LEAST_GAIN = 0.95  # of the error of other bandwidths, to be preferred
 _CHUNK = 2**20  # numbers per temporary array
 
@@ -95,63 +104,68 @@ def local_linear(x: np.ndarray, y: np.ndarray, at: np.ndarray, bandwidth: ArrayL
     >>> round(float(fit.value[0]), 6), fit.gradient[0].round(6).tolist()
     (-2.0, [2.0, -3.0])
     """
-    m, d = at.shape
-    h = checked_bandwidth(bandwidth, d)
-    fit = LocalFit(
-        value=np.full(m, np.nan),
-        gradient=np.full((m, d), np.nan),
-        spread=np.full(m, np.nan),
-        leverage=np.full(m, np.nan),
-        gradient_noise=np.full((m, d), np.nan),
-        widened=np.full(m, np.nan),
-    )
-    if len(y) == 0:
-        return fit
-    middle = float(np.mean(y))  # so that a large constant costs no digits
-    y, at = y - middle, at / h
-    points = _Points(x / h)
-    todo, widened = np.arange(m), 1.0
-    while len(todo) and widened <= max(1.0, _WIDEST / h.min()):
-        is_plane = np.zeros(len(todo), dtype=bool)
-        for rows, near, w in points.around(at[todo], widened):
-            places = todo[rows]
-            t = (points.x[near] - at[places, None]) / widened
-            found, parts = _planes(t, np.broadcast_to(y[near], w.shape), w)
-            is_plane[rows] = found
-            for name, values in parts.items():
-                getattr(fit, name)[places[found]] = values
-        fit.widened[todo[is_plane]] = widened
-        todo, widened = todo[~is_plane], widened * _STEP
-    fit.value[:] += middle
-    fit.gradient[:] /= h * fit.widened[:, None]
-    fit.gradient_noise[:] /= (h * fit.widened[:, None]) ** 2
-    return fit
+    h = checked_bandwidth(bandwidth, at.shape[1])
+    return _Points(x, y, h).fit(at, 1.0)
 
 
 class _Points:
-    """Points in units of the bandwidth, and samples of them where they are many.
+    """Points to be fitted with bandwidths of given ratios; samples of them where they are many.
 
     The samples are nested, each 4 times as large as the one before: the first points in a random
     order. So every place gets as many as it can use, with the weights of the bandwidth asked for;
     a limit on the number of nearest points would narrow the bandwidth where they are dense.
     """
 
-    def __init__(self, x: np.ndarray) -> None:
-        self.x = x
-        n = len(x)
+    def __init__(self, x: np.ndarray, y: np.ndarray, ratio: np.ndarray) -> None:
+        n = len(y)
+        self._ratio = ratio
+        self._x = x / ratio
+        self._middle = float(np.mean(y)) if n else 0.0  # so a large constant costs no digits
+        self._y = y - self._middle
         self._order = sample_order(n)
         self._sizes = [n]
         while self._sizes[0] > MAX_NEIGHBOURS:
             self._sizes.insert(0, max(MAX_NEIGHBOURS, -(-self._sizes[0] // 4)))
         self._trees: dict[int, cKDTree] = {}
 
+    def fit(self, at: np.ndarray, width: float) -> LocalFit:
+        """Local linear fits at places, with bandwidths of ``width`` times the ratios."""
+        m, d = at.shape
+        fit = LocalFit(
+            value=np.full(m, np.nan),
+            gradient=np.full((m, d), np.nan),
+            spread=np.full(m, np.nan),
+            leverage=np.full(m, np.nan),
+            gradient_noise=np.full((m, d), np.nan),
+            widened=np.full(m, np.nan),
+        )
+        at = at / self._ratio
+        todo, widened = np.arange(m), 1.0
+        widest = max(1.0, _WIDEST / (width * self._ratio.min()))
+        while len(todo) and len(self._y) and widened <= widest:
+            is_plane = np.zeros(len(todo), dtype=bool)
+            for rows, near, w in self._around(at[todo], width * widened):
+                places = todo[rows]
+                t = (self._x[near] - at[places, None]) / (width * widened)
+                found, parts = _planes(t, np.broadcast_to(self._y[near], w.shape), w)
+                is_plane[rows] = found
+                for name, values in parts.items():
+                    getattr(fit, name)[places[found]] = values
+            fit.widened[todo[is_plane]] = widened
+            todo, widened = todo[~is_plane], widened * _STEP
+        h = width * self._ratio * fit.widened[:, None]
+        fit.value[:] += self._middle
+        fit.gradient[:] /= h
+        fit.gradient_noise[:] /= h**2
+        return fit
+
     def _tree(self, size: int) -> cKDTree:
         if size not in self._trees:
-            part = self.x[self._order[:size]]
+            part = self._x[self._order[:size]]
             self._trees[size] = cKDTree(part, balanced_tree=False, compact_nodes=False)
         return self._trees[size]
 
-    def around(
+    def _around(
         self, at: np.ndarray, scale: float
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Rows of ``at``, indices of the points near these (one row of them for all), weights."""
@@ -180,7 +194,7 @@ class _Points:
         for part in _chunks(rows, size * at.shape[1]):
             square = np.zeros((len(part), size))
             for j in range(at.shape[1]):
-                square += (self.x[near[0], j] - at[part, j, None]) ** 2
+                square += (self._x[near[0], j] - at[part, j, None]) ** 2
             square /= scale**2
             yield part, near, np.where(square <= _REACH**2, np.exp(-0.5 * square), 0.0)
 
@@ -251,6 +265,20 @@ def _planes(
     }
 
 
+def left_out_error(x: np.ndarray, y: np.ndarray, bandwidth: ArrayLike) -> float:
+    """Mean squared error of predicting points from the others, see :func:`leave_one_out`."""
+    return _left_out(_Points(x, y, checked_bandwidth(bandwidth, x.shape[1])), x, y, 1.0)
+
+
+def _left_out(points: _Points, x: np.ndarray, y: np.ndarray, width: float) -> float:
+    rows = np.sort(sample_order(len(y))[:_LOO_SAMPLE])
+    fit = points.fit(x[rows], width)
+    is_predicted = fit.leverage < 1 - 1e-9
+    predicted = np.where(is_predicted, fit.value, np.mean(y))
+    left_out = (y[rows] - predicted) / np.where(is_predicted, 1.0 - fit.leverage, 1.0)
+    return float(np.mean(left_out**2))
+
+
 def leave_one_out(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
     """Bandwidths that predict each point best from the others, and their mean squared error.
 
@@ -258,12 +286,14 @@ def leave_one_out(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
     to the 2 (d + 1)-th neighbour up to the first beyond 2, where the fit is one plane; of equally
     good ones the widest. Then single axes and all together are widened and narrowed by factors of
     2, in turn, as long as a step lowers the error by 5 %: less is within the error's own scatter.
-    An axis that does not matter so ends wider than the cube. The residual of a point that is left
-    out is ``(y - fit) / (1 - leverage)``; one that the others do not predict, because it is alone
-    or they determine no plane, counts twice its distance from the mean of all. Of more than 500
-    points a fixed random sample of 500 is left out in turn. The best ratios of the axes do not
-    depend on the number of points (all bandwidths shrink as ``n^(-1 / (d + 4))``), so of more than
-    1000 they are those of a sample.
+    An axis that does not matter so ends wide, up to wider than the cube, but not where the others
+    are so wide already, or the noise so small, that there is nothing to gain.
+
+    The residual of a point that is left out is ``(y - fit) / (1 - leverage)``; one that the others
+    do not predict, because it is alone or they determine no plane, counts as predicted by the mean
+    of all. Of more than 500 points a fixed random sample of 500 is left out in turn. The best
+    ratios of the axes do not depend on the number of points (all bandwidths shrink as
+    ``n^(-1 / (d + 4))``), so of more than 1000 they are those of a sample.
 
     Parameters
     ----------
@@ -280,26 +310,16 @@ def leave_one_out(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
     """
     n, d = x.shape
     order = sample_order(n)
-    rows = np.sort(order[:_LOO_SAMPLE])
     ratio = np.ones(d)
     if n > MAX_NEIGHBOURS:
         ratio = leave_one_out(x[order[:MAX_NEIGHBOURS]], y[order[:MAX_NEIGHBOURS]])[0]
         ratio /= ratio.min()
 
-    unpredicted = _ISOLATED * (y[rows] - np.mean(y)) ** 2
-
-    def error_of(h: np.ndarray) -> float:
-        fit = local_linear(x, y, x[rows], h)
-        is_predicted = fit.leverage < 1 - 1e-9
-        rest = np.where(is_predicted, 1.0 - fit.leverage, 1.0)
-        return float(
-            np.mean(np.where(is_predicted, ((y[rows] - fit.value) / rest) ** 2, unpredicted))
-        )
-
     widths = [half_distance(x / ratio, 2 * (d + 1))]
     while widths[-1] < 2.0:
         widths.append(widths[-1] * _STEP)
-    errors = [error_of(width * ratio) for width in widths]
+    points = _Points(x, y, ratio)
+    errors = [_left_out(points, x, y, width) for width in widths]
     rounding = 1e-20 * float(np.mean(y**2))
     good = min(errors) * (1 + 1e-9) + rounding
     best = max(i for i, error in enumerate(errors) if error <= good)
@@ -314,7 +334,7 @@ def leave_one_out(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
                 tried = h * factor**turn
                 if tried.min() < widths[0] / 8 or tried.max() > 2 * _WIDEST:
                     break
-                lower = error_of(tried)
+                lower = left_out_error(x, y, tried)
                 if lower > _LEAST_GAIN * error:
                     break
                 h, error = tried, lower
@@ -331,7 +351,8 @@ def half_distance(x: np.ndarray, k: int) -> float:
     Points with ``k`` others in the same place do not count; 1 if there are none but these.
     """
     rows = sample_order(len(x))[:_LOO_SAMPLE]
-    distance = np.asarray(cKDTree(x).query(x[rows], k=[min(k, len(x) - 1) + 1])[0])[:, 0]
+    tree = cKDTree(x, balanced_tree=False, compact_nodes=False)  # 2 to 3 times as fast to build
+    distance = np.asarray(tree.query(x[rows], k=[min(k, len(x) - 1) + 1])[0])[:, 0]
     distance = distance[distance > 0]
     return float(np.median(distance)) / 2 if len(distance) else 1.0
 

@@ -94,7 +94,7 @@ def test_the_gradient_of_noise_is_what_its_standard_error_says():
     ratios = []
     for seed in range(3):
         noise = np.random.default_rng(seed).standard_normal((20, 20))
-        steep = gradient_magnitude(Landscape.from_grid(noise), bandwidth=0.1)
+        steep = gradient_magnitude(Landscape.from_grid(noise, noise_variance=1.0), bandwidth=0.1)
         ratios.append(np.median(steep.map.scores / steep.standard_error))
     assert np.mean(ratios) == pytest.approx(0.9, abs=0.25)
 
@@ -217,6 +217,20 @@ def test_unrelated_smooth_maps_are_found_related_as_often_as_the_level_says(leng
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("related", [0.0, 0.5, 0.8])
+def test_intervals_of_correlations_cover(related):
+    # 150 pairs, nominal 0.95. Measured with 300 others, 4 lengths: 0.93 to 0.98.
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(150):
+        a, b = (smooth_field(rng, (20, 20), 1) for _ in range(2))
+        b = related * a + math.sqrt(1 - related**2) * b
+        found = map_correlation(Landscape.from_grid(a), Landscape.from_grid(b))
+        covered.append(found.low <= related <= found.high)
+    assert np.mean(covered) >= 0.88
+
+
+@pytest.mark.slow
 def test_related_smooth_maps_are_found_related():
     # True correlation 0.7, correlation length of 2 cells of 20: found in 95 % of 200 pairs; with
     # 3 cells in 77 %.
@@ -305,3 +319,96 @@ def test_categories_and_bandwidths_are_refused(analyze):
     for bandwidth in (0, -1, math.nan, math.inf):
         with pytest.raises(ValueError, match="bandwidth must be a positive number"):
             analyze(NOISE, bandwidth=bandwidth)
+
+
+# Intervals
+
+
+@pytest.mark.parametrize("is_grid", [True, False])
+def test_standard_errors_of_slopes_are_those_of_noise(is_grid):
+    # Root mean square of error by standard error over 8 noises: 1.00 +- 0.05 over 10 sets.
+    rng = np.random.default_rng(0)
+    x = np.column_stack([X.ravel(), Y.ravel()]) if is_grid else rng.random((400, 2))
+    axes = {"lr": Real(1e-4, 1, log=True), "depth": Real(1, 5)}
+    values = np.column_stack([10 ** (4 * x[:, 0] - 4), 1 + 4 * x[:, 1]])
+    ratios = []
+    for _ in range(8):
+        z = x @ [2.0, -1.0] + 0.3 * rng.standard_normal(400)
+        landscape = Landscape.from_points(values, z, axes, noise_variance=0.09)
+        steep = gradient_magnitude(landscape, bandwidth=[0.1, 0.2], at=6)
+        ratios.append((steep.slopes - [0.5, -0.25]) / steep.slope_errors)
+        np.testing.assert_allclose(steep.slope_errors, steep.gradient_errors / [4, 4])
+        length = np.linalg.norm(steep.gradient_errors, axis=-1)
+        np.testing.assert_allclose(length, steep.standard_error)
+    assert np.sqrt(np.mean(np.square(ratios))) == pytest.approx(1, abs=0.2)
+
+
+def test_values_lie_in_their_intervals():
+    z = 2 * X - Y + 0.2 * np.random.default_rng(0).standard_normal(X.shape)
+    landscape = Landscape.from_grid(z)
+    for found in (gradient_magnitude(landscape), local_complexity(landscape)):
+        assert 0 <= found.low < found.value < found.high
+    steep = gradient_magnitude(landscape)
+    assert steep.low < math.sqrt(5) < steep.high
+    complexity = local_complexity(landscape)
+    assert complexity.low < 0.2 < complexity.high
+
+
+def test_the_axis_that_matters_gets_the_narrower_bandwidth():
+    noise = 0.05 * np.random.default_rng(0).standard_normal(X.shape)
+    found = gradient_magnitude(Landscape.from_grid(np.exp(-((X - 0.6) ** 2) / 0.02) + noise))
+    assert found.bandwidth[0] < min(0.1, found.bandwidth[1])
+    assert found.scales == (min(found.bandwidth), max(found.bandwidth))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_grid", [True, False])
+@pytest.mark.parametrize("what", ["plane", "bump", "white"])
+def test_intervals_cover(what, is_grid):
+    # 60 landscapes of 100 scores, nominal 0.95. Measured with 100 others: 0.93 to 0.98.
+    side = np.linspace(0, 1, 10)
+    grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    covered = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        x = grid if is_grid else rng.random((100, 2))
+        noise = rng.standard_normal(100)
+        if what == "white":
+            found = local_complexity(Landscape.from_points(x, noise))
+            truth = 1.0
+        else:
+            z = x[:, 0] if what == "plane" else np.exp(-((x - [0.4, 0.6]) ** 2).sum(1) / 0.08)
+            landscape = Landscape.from_points(x, z + 0.1 * noise, noise_variance=0.01)
+            found = gradient_magnitude(landscape)
+            exact = Landscape.from_points(x, z, noise_variance=0.0)
+            truth = gradient_magnitude(exact, bandwidth=found.bandwidth).value
+        covered.append(found.low <= truth <= found.high)
+    assert np.mean(covered) >= 0.85
+
+
+def test_other_things_than_landscapes_are_named():
+    for analyze in (gradient_magnitude, local_complexity):
+        with pytest.raises(TypeError, match="landscape must be a Landscape, got 3"):
+            analyze(3)
+    with pytest.raises(TypeError, match="map_b must be a Landscape"):
+        map_correlation(NOISE, NOISE.scores)
+
+
+@pytest.mark.parametrize("analyze", [gradient_magnitude, local_complexity])
+def test_one_dimension_and_more_dimensions_than_scores(analyze):
+    line = np.linspace(0, 1, 30)
+    found = analyze(Landscape.from_grid(3 * line))
+    assert found.value == pytest.approx(3 if analyze is gradient_magnitude else 0, abs=1e-6)
+    few = Landscape.from_points(np.random.default_rng(0).random((6, 8)), np.arange(6.0))
+    assert "not enough data: 6 scores" in analyze(few).reason
+
+
+@pytest.mark.parametrize("analyze", [gradient_magnitude, local_complexity])
+def test_permuted_dimensions_permute_the_answer(analyze):
+    rng = np.random.default_rng(0)
+    x, z = rng.random((50, 3)), rng.standard_normal(50)
+    plain = analyze(Landscape.from_points(x, z))
+    turned = analyze(Landscape.from_points(x[:, [2, 0, 1]], z))
+    assert turned.value == pytest.approx(plain.value)
+    assert turned.high == pytest.approx(plain.high)
+    np.testing.assert_allclose(turned.map.scores, plain.map.scores)
