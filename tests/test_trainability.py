@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from fractal_tuner import trainability
 from fractal_tuner.trainability import trainability_landscape, trainability_zooms
 
 
@@ -85,6 +86,24 @@ def test_a_batch_of_points_changes_the_course_but_not_the_picture():
     parts = trainability_landscape(16, steps=60, batch_size=16)
     assert not np.array_equal(whole.measure, parts.measure)
     assert (whole.converged == parts.converged).mean() > 0.7
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"activation": "relu"}, {"batch_size": 16}, {"n_points": 1}],
+    ids=["tanh", "ReLU", "minibatches", "one point"],
+)
+def test_giving_up_what_diverges_changes_no_verdict(options, monkeypatch):
+    early = trainability_landscape(20, **options)
+    monkeypatch.setattr(trainability, "_GIVEN_UP", math.inf)
+    late = trainability_landscape(20, **options)
+    np.testing.assert_array_equal(early.converged, late.converged)
+
+
+def test_the_boundary_of_the_whole_square_is_nearly_a_plain_curve():
+    found = trainability_landscape(64, steps=60).boundary_dimension()
+    # Measured over seeds 0 to 4: 1.00 to 1.02.
+    assert 1 <= found.low <= found.value < 1.3
 
 
 def test_zooms_stay_inside_and_keep_the_boundary_in_view():
