@@ -118,7 +118,7 @@ def window(heights: np.ndarray, rng: Rng) -> np.ndarray:
     side = 3 * len(heights) // 4
     i, j = rng.integers(0, len(heights) - side + 1, 2)
     part = heights[i : i + side, j : j + side]
-    part = np.flip(part, [axis for axis in (0, 1) if rng.random() < 0.5])
+    part = np.flip(part, tuple(axis for axis in (0, 1) if rng.random() < 0.5))
     return np.asarray((part - part.min()) / np.ptp(part))
 
 
@@ -139,9 +139,9 @@ def surface(
 
     def one(rng: Rng) -> np.ndarray:
         nodes = window(heights(rng), rng)
-        x, y = np.linspace(0, 1, len(nodes)), np.linspace(0, 1, len(nodes))
+        x = y = np.linspace(0, 1, len(nodes))
         top = rng.random(2)
-        return nodes - bowl * ((x[:, None] - top[0]) ** 2 + (y - top[1]) ** 2)
+        return np.asarray(nodes - bowl * ((x[:, None] - top[0]) ** 2 + (y - top[1]) ** 2))
 
     def make(rng: Rng) -> Problem:
         parts = [one(rng) for _ in range(copies)]

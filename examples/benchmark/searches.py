@@ -79,7 +79,7 @@ def grid_axes(space: SearchSpace, points: int | Mapping[str | None, int]) -> lis
     for p in space.parameters:
         n = points if isinstance(points, int) else points[p.name]
         if p.dimension.is_categorical:
-            codes = [p.dimension.code_at(i) for i in range(p.dimension.n_values or 0)]
+            codes: list[Any] = [p.dimension.code_at(i) for i in range(p.dimension.n_values or 0)]
         else:
             units = np.linspace(0, 1, n) if n > 1 else [0.5]
             codes = list(dict.fromkeys(p.dimension.code(float(u)) for u in units))
@@ -113,13 +113,14 @@ def grid_search(space: SearchSpace, evaluate: Evaluate, budget: int, seed: int) 
 
 def direct(space: SearchSpace, evaluate: Evaluate, budget: int, seed: int) -> None:
     """``scipy.optimize.direct``, which would finish its iteration before it looks at ``maxfun``."""
+    from scipy.optimize import Bounds
     from scipy.optimize import direct as scipy_direct
 
     def loss(u: np.ndarray) -> float:
         return -evaluate(space.params(space.key_from_unit(u)))
 
-    bounds = [(0.0, 1.0)] * len(space)
-    scipy_direct(loss, bounds, maxfun=budget, maxiter=budget, vol_tol=0, len_tol=0)
+    cube = Bounds(np.zeros(len(space)), np.ones(len(space)))
+    scipy_direct(loss, cube, maxfun=budget, maxiter=budget, vol_tol=0, len_tol=0)
 
 
 def distributions(space: SearchSpace) -> dict[str, Any]:
