@@ -41,7 +41,7 @@ def matern(nu: float, h2: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-np.sqrt(h2)))
 
 
-def _matern_slope(nu: float, h2: np.ndarray) -> np.ndarray:
+def matern_slope(nu: float, h2: np.ndarray) -> np.ndarray:
     """Derivative of the correlation by ``h2``; 0 at distance 0, where no scale matters."""
     if nu == 2.5:
         s = np.sqrt(5.0 * h2)
@@ -126,15 +126,44 @@ def _log_scale_mean(d: int) -> float:
     return 0.5 * math.log(d) - 0.5
 
 
-def _objective(
-    theta: np.ndarray, nu: float, x: np.ndarray, z: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Restricted negative log posterior, field variance profiled out, and its gradient.
+def restricted_likelihood(k: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray] | None:
+    """Restricted negative log-likelihood, the field's variance profiled out, and its derivative.
 
     With ``P = K^-1 - K^-1 1 1' K^-1 / 1' K^-1 1``, ``a = P z``, ``s2 = a' z / (n - 1)``:
     ``0.5 [(n - 1) log s2 + log |K| + log 1' K^-1 1]``; its derivative by ``K`` is ``0.5 (P - a a' /
     s2)``.
+
+    Parameters
+    ----------
+    k : np.ndarray
+        Covariance ``K`` of field and noise in units of the field's variance, shape (n, n).
+    z : np.ndarray
+        Finite values, shape (n,).
+
+    Returns
+    -------
+    tuple of float and np.ndarray, or None
+        None if ``K`` is not positive definite in floating point.
     """
+    chol, fail = dpotrf(k, lower=1, overwrite_a=0)
+    if fail:
+        return None
+    inverse, _ = dpotri(chol, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    ones = inverse.sum(1)
+    total = ones.sum()
+    p = inverse - np.outer(ones, ones / total)
+    a = p @ z
+    n = len(z)
+    s2 = max(float(a @ z) / (n - 1), 1e-12)
+    value = 0.5 * ((n - 1) * math.log(s2) + 2.0 * np.log(np.diag(chol)).sum() + math.log(total))
+    return value, 0.5 * (p - np.outer(a, a / s2))
+
+
+def _objective(
+    theta: np.ndarray, nu: float, x: np.ndarray, z: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Restricted negative log posterior of scales and nugget, and its gradient."""
     n, d = x.shape
     xw = x * np.exp(-theta[:-1])
     nugget = math.exp(theta[-1])
@@ -142,24 +171,16 @@ def _objective(
     np.fill_diagonal(h2, 0.0)
     k = matern(nu, h2)
     k[np.diag_indices(n)] += nugget
-    chol, fail = dpotrf(k, lower=1, overwrite_a=0)
-    if fail:
+    found = restricted_likelihood(k, z)
+    if found is None:
         return 1e10, np.zeros_like(theta)
-    inverse, _ = dpotri(chol, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    ones = inverse.sum(1)
-    total = ones.sum()
-    p = inverse - np.outer(ones, ones / total)
-    a = p @ z
-    s2 = max(float(a @ z) / (n - 1), 1e-12)
+    value, g = found
     log_scales = theta[:-1] - _log_scale_mean(d)
     log_nugget = theta[-1] - _LOG_NUGGET[0]
-    value = 0.5 * ((n - 1) * math.log(s2) + 2.0 * np.log(np.diag(chol)).sum() + math.log(total))
     value += 0.5 * float(log_scales @ log_scales) / _LOG_SCALE_SD**2
     value += 0.5 * log_nugget**2 / _LOG_NUGGET[1] ** 2
 
-    g = 0.5 * (p - np.outer(a, a / s2))
-    m = g * _matern_slope(nu, h2)
+    m = g * matern_slope(nu, h2)
     np.fill_diagonal(m, 0.0)
     gradient = np.empty_like(theta)
     gradient[:-1] = -4.0 * (m.sum(1) @ (xw * xw) - (xw * (m @ xw)).sum(0))

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fractal_tuner.axes import Axis, check_names, grid_axes, named_axes
-from fractal_tuner.observations import noise_variance as noise_of
-from fractal_tuner.observations import trial_axes
+from fractal_tuner.observations import score_noise, trial_axes
 from fractal_tuner.smoothing import LARGEST, leave_one_out, local_linear
 from fractal_tuner.space import SearchSpace
 from fractal_tuner.trials import Trial, TrialLog
@@ -49,7 +48,8 @@ class Landscape:
         Unit coordinates of scattered scores, shape (n, d); None on a grid. ``coordinates`` has
         those of both.
     noise_variance : float or None
-        Variance of the noise in one score; None if unknown.
+        Variance of the noise in one score; None if unknown. Of folds: what another split of the
+        same data would change.
     lower, upper : tuple of float
         Corners of the window that is looked at, in unit coordinates.
 
@@ -127,7 +127,7 @@ class Landscape:
             That the trials are of; a log knows its own.
         noise_variance : float, optional
             Known variance of the noise in one score. By default it is estimated from folds or
-            repeats if there are enough, see :func:`fractal_tuner.observations.noise_variance`.
+            repeats if there are enough, see :func:`fractal_tuner.observations.score_noise`.
 
         Raises
         ------
@@ -157,7 +157,11 @@ class Landscape:
                 f"no told trial has all of the dimensions {[a.name for a, _ in chosen]}"
             )
         here = [trial for trial, is_in in zip(told, is_here, strict=True) if is_in]
-        noise = noise_of(here) if noise_variance is None else _checked_variance(noise_variance)
+        if noise_variance is not None:
+            noise: float | None = _checked_variance(noise_variance)
+        else:
+            told_noise = score_noise(here)
+            noise = told_noise.variance if told_noise else None
         return cls._from_coordinates(
             tuple(axis for axis, _ in chosen),
             points[is_here],
@@ -605,6 +609,15 @@ class Landscape:
             )
         empty, nowhere = np.full(len(places), np.nan), np.zeros(len(places), dtype=bool)
         return self._made(self.axes, empty, nowhere, None, places, None, self.lower, self.upper)
+
+
+def check_landscape(given: Any, name: str = "landscape") -> None:
+    """TypeError, naming the parameter, unless it is a landscape."""
+    if not isinstance(given, Landscape):
+        raise TypeError(
+            f"{name} must be a Landscape, got {type(given).__name__}; "
+            "Landscape.from_points and from_grid make one of arrays"
+        )
 
 
 def _mean_per_group(group: np.ndarray, z: np.ndarray, n_groups: int) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from fractal_tuner.space import Key, SearchSpace
 from fractal_tuner.trials import Trial
 
 _LEAST_FREEDOM = 5  # of a noise variance that is to be called known
+_LARGEST = 1e150  # beyond it squares overflow
 
 
 def trial_axes(
@@ -60,27 +63,45 @@ def trial_axes(
     return chosen
 
 
-def noise_variance(trials: Sequence[Trial]) -> float | None:
-    """Variance of the noise in one score, or None if the trials do not tell.
+@dataclass(frozen=True)
+class ScoreNoise:
+    """Noise in the score of one trial.
+
+    Attributes
+    ----------
+    variance : float
+    freedom : float
+        Degrees of freedom of the variance.
+    source : {"folds", "repeats"}
+        What told it.
+    """
+
+    variance: float
+    freedom: float
+    source: Literal["folds", "repeats"]
+
+
+def score_noise(trials: Iterable[Trial]) -> ScoreNoise | None:
+    """Noise in the score of one trial, or None if the trials do not tell.
 
     From ``k`` folds of ``n`` trials it is the mean square of what a sum of trial and fold effects
     leaves, ``sum (s_ij - s_i. - s_.j + s_..)^2 / (n - 1)(k - 1)``, divided by ``k``; splits that
-    all trials share are no noise between them. Otherwise it is the pooled variance of candidates
-    that were evaluated repeatedly. With fewer than 5 degrees of freedom it is unknown, unless all
-    repeats agree exactly: then it is 0.
+    all trials share are no noise between them. Otherwise it is that of :func:`repeat_noise`. With
+    fewer than 5 degrees of freedom it is unknown.
 
-    Folds share training data, and their scores are not independent: the variance of a mean over
-    folds is underestimated, by an amount that the folds themselves cannot tell.
+    Similar candidates meet the same luck, so that fewer trials than ``n`` are independent: the
+    degrees of freedom are ``k - 1`` times the number that would be as variable if they were.
 
     Parameters
     ----------
-    trials : sequence of Trial
+    trials : iterable of Trial
         Of one space.
 
     References
     ----------
     Bengio & Grandvalet, J. Mach. Learn. Res. 5, 2004 (no unbiased estimator from one
-    cross-validation).
+    cross-validation); Box, Ann. Math. Stat. 25, 1954, 290 and 484 (degrees of freedom of dependent
+    rows); Bai & Saranadasa, Stat. Sin. 6, 1996 (unbiased trace of a squared covariance).
 
     Examples
     --------
@@ -89,24 +110,55 @@ def noise_variance(trials: Sequence[Trial]) -> float | None:
     >>> for trial in search.ask(4):
     ...     folds = [0.1, 0.5, (-1) ** trial.id]
     ...     _ = search.tell(trial.id, sum(folds) / 3, folds=folds)
-    >>> noise_variance(list(search.trials))
-    0.148148
+    >>> round(score_noise(search.trials).variance, 3)
+    0.148
     """
-    complete = [trial for trial in trials if trial.status == "complete"]
-    folded = [t.folds for t in complete if len(t.folds) > 1 and np.isfinite(t.folds).all()]
-    if folded:
-        k = Counter(map(len, folded)).most_common(1)[0][0]
-        table = np.array([folds for folds in folded if len(folds) == k])
-        rest = table - table.mean(1, keepdims=True) - table.mean(0) + table.mean()
-        freedom = (len(table) - 1) * (k - 1)
-        if freedom >= _LEAST_FREEDOM:
-            return float((rest**2).sum() / freedom / k)
+    # A landscape is that of these data; its noise is what another split of them would change.
+    # Nadeau and Bengio's allowance for shared training data is the luck of the data, which moves
+    # neighbours together: it belongs to comparisons that are to hold on new data.
+    trials = list(trials)
+    _, table = scores_by_fold(trials)
+    n, k = table.shape
+    if (n - 1) * (k - 1) < _LEAST_FREEDOM or np.abs(table).max() > _LARGEST:
+        return repeat_noise(trials)
+    rest = table - table.mean(1, keepdims=True)
+    rest -= rest.mean(0)
+    products = rest.T @ rest
+    total = float(np.trace(products)) / (k - 1)
+    freedom = float(k - 1)
+    if k > 2 and total > 0:
+        squared = (products**2).sum() / (k - 1) ** 2
+        unbiased = (k - 1) ** 2 / ((k - 2) * (k + 1)) * (squared - total**2 / (k - 1))
+        freedom *= min(max(total**2 / max(unbiased, 1e-300), 1.0), n - 1.0)
+    return ScoreNoise(total / ((n - 1) * k), float(freedom), "folds")
+
+
+def repeat_noise(trials: Iterable[Trial]) -> ScoreNoise | None:
+    """The pooled variance of candidates that were evaluated repeatedly.
+
+    Unknown with fewer than 5 degrees of freedom, unless all repeats agree exactly: then it is 0.
+    """
     repeats: dict[Key, list[float]] = {}
-    for trial in complete:
-        repeats.setdefault(trial.key, []).append(trial.score)
+    for trial in trials:
+        if trial.status == "complete":
+            repeats.setdefault(trial.key, []).append(trial.score)
     groups = [np.array(scores) for scores in repeats.values() if len(scores) > 1]
     squares = float(sum(((group - group.mean()) ** 2).sum() for group in groups))
     freedom = sum(len(group) - 1 for group in groups)
     if freedom >= _LEAST_FREEDOM or (freedom > 0 and squares == 0):
-        return squares / freedom
+        return ScoreNoise(squares / freedom, float(freedom), "repeats")
     return None
+
+
+def scores_by_fold(trials: Iterable[Trial]) -> tuple[list[Trial], np.ndarray]:
+    """Complete trials with the usual number of folds, at least 2, and their scores (n, k)."""
+    folded = [
+        trial
+        for trial in trials
+        if trial.status == "complete" and len(trial.folds) > 1 and np.isfinite(trial.folds).all()
+    ]
+    if not folded:
+        return [], np.empty((0, 2))
+    k = Counter(len(trial.folds) for trial in folded).most_common(1)[0][0]
+    usual = [trial for trial in folded if len(trial.folds) == k]
+    return usual, np.array([trial.folds for trial in usual])

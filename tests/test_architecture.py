@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "observations": {"axes", "dimensions", "space", "trials"},
     "landscape": {"axes", "observations", "space", "trials", "smoothing"},
     "mapping": {"landscape", "space", "trials"},
-    "analysis": {"landscape", "field", "smoothing"},
+    "analysis": {"landscape", "observations", "field", "smoothing"},
     "fractals": {"landscape"},
     "trainability": {"fractals"},
     "report": {"trials", "landscape", "analysis"},

@@ -3,8 +3,13 @@ import math
 import numpy as np
 import pytest
 
+from fractal_tuner import Categorical, Landscape
 from fractal_tuner.analysis.correlation import HALF, correlation_lengths
 from fractal_tuner.analysis.fitting import correlation
+
+
+def lengths_of(u, z):
+    return correlation_lengths(Landscape.from_points(u, z))
 
 
 def sample(smoothness, lengths, n, noise, seed):
@@ -29,7 +34,7 @@ def test_the_correlation_is_one_half_at_the_distance_listed(smoothness):
 )
 def test_known_lengths_are_found_in_each_dimension(smoothness, noise, allowed):
     truth = (0.1, 0.3)
-    found = correlation_lengths(*sample(smoothness, truth, 150, noise, 100))
+    found = lengths_of(*sample(smoothness, truth, 150, noise, 100))
     for estimate, length in zip(found, truth, strict=True):
         assert abs(math.log(estimate.value / length)) < allowed
         assert estimate.low < estimate.value < estimate.high
@@ -45,7 +50,7 @@ def test_intervals_cover_known_lengths():
             inside = []
             for noise in (0.0, 0.2):
                 for seed in range(8):
-                    found = correlation_lengths(*sample(smoothness, lengths, n, noise, seed))
+                    found = lengths_of(*sample(smoothness, lengths, n, noise, seed))
                     pairs = list(zip(found, lengths, strict=True))
                     inside += [f.low <= length <= f.high for f, length in pairs]
                     assert all(f.reason or length / 4 < f.value < 4 * length for f, length in pairs)
@@ -56,7 +61,7 @@ def test_intervals_cover_known_lengths():
 
 def test_a_length_beyond_the_range_has_no_value():
     u = np.random.default_rng(0).random((80, 2))
-    wavy, straight = correlation_lengths(u, np.sin(12 * u[:, 0]) + u[:, 1])
+    wavy, straight = lengths_of(u, np.sin(12 * u[:, 0]) + u[:, 1])
     assert 0.08 < wavy.value < 0.3  # the lag at which the wave's variogram is half: 0.087
     assert math.isnan(straight.value)
     assert straight.low > 0.3
@@ -66,21 +71,20 @@ def test_a_length_beyond_the_range_has_no_value():
 def test_noise_has_no_correlation_length(seed):
     # None of 40 other seeds is given one.
     rng = np.random.default_rng(seed)
-    found = correlation_lengths(rng.random((100, 2)), rng.standard_normal(100))
+    found = lengths_of(rng.random((100, 2)), rng.standard_normal(100))
     assert all("noise alone" in estimate.reason for estimate in found)
 
 
 def test_landscapes_without_information_have_a_reason():
     rng = np.random.default_rng(0)
     for u, z, reason in [
-        (np.empty((0, 2)), np.empty(0), "too few"),
         (rng.random((80, 2)), np.full(80, np.nan), "too few"),
         (rng.random((49, 1)), rng.random(49), "too few"),
         (rng.random((80, 2)), np.full(80, 0.3), "do not differ"),
-        (np.full((80, 2), 0.5), rng.random(80), "noise alone"),
+        (np.full((80, 2), 0.5), rng.random(80), "too few"),
         (rng.random((60, 100)), rng.random(60), "noise alone"),
     ]:
-        found = correlation_lengths(u, z)
+        found = lengths_of(u, z)
         assert len(found) == u.shape[1]
         assert all(math.isnan(f.value) and reason in f.reason for f in found)
 
@@ -88,28 +92,22 @@ def test_landscapes_without_information_have_a_reason():
 def test_a_dimension_that_does_not_vary_has_no_length():
     u = np.random.default_rng(0).random((80, 2))
     u[:, 1] = 0.5
-    wavy, still = correlation_lengths(u, np.sin(12 * u[:, 0]))
+    wavy, still = lengths_of(u, np.sin(12 * u[:, 0]))
     assert wavy.value < 0.3
     assert still.reason == "the dimension does not vary"
 
 
 def test_units_order_and_direction_do_not_matter():
     u, z = sample(2.5, (0.1, 0.3), 100, 0.1, 5)
-    before = correlation_lengths(u, z)
-    after = correlation_lengths(1.0 - u[::-1, ::-1], 1e-9 * z[::-1] - 3e-7)
+    before = lengths_of(u, z)
+    after = lengths_of(1.0 - u[::-1, ::-1], 1e-9 * z[::-1] - 3e-7)
     for a, b in zip(before, reversed(after), strict=True):
         assert b.value == pytest.approx(a.value, rel=0.02)
 
 
-@pytest.mark.parametrize(
-    ("u", "z", "message"),
-    [
-        (np.zeros(60), np.zeros(60), "coordinates must have shape"),
-        (np.full((60, 2), np.inf), np.zeros(60), "coordinates must be finite"),
-        (np.zeros((60, 2)), np.zeros(59), "scores must have shape"),
-        (np.zeros((60, 2)), np.full(60, np.inf), "scores must be finite or NaN"),
-    ],
-)
-def test_bad_input_is_refused_by_name(u, z, message):
-    with pytest.raises(ValueError, match=message):
-        correlation_lengths(u, z)
+def test_what_has_no_distances_is_refused():
+    with pytest.raises(TypeError, match="landscape must be a Landscape, got ndarray"):
+        correlation_lengths(np.zeros((60, 2)))
+    choices = Landscape.from_grid(np.eye(3), {"kind": Categorical(["a", "b", "c"]), "x": None})
+    with pytest.raises(ValueError, match="'kind' is categorical"):
+        correlation_lengths(choices)

@@ -388,7 +388,7 @@ def test_intervals_cover(what, is_grid):
 
 def test_other_things_than_landscapes_are_named():
     for analyze in (gradient_magnitude, local_complexity):
-        with pytest.raises(TypeError, match="landscape must be a Landscape, got 3"):
+        with pytest.raises(TypeError, match="landscape must be a Landscape, got int"):
             analyze(3)
     with pytest.raises(TypeError, match="map_b must be a Landscape"):
         map_correlation(NOISE, NOISE.scores)

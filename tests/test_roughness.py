@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fractal_tuner.analysis.roughness import roughness, roughness_of_grid
+from fractal_tuner import Categorical, Landscape
+from fractal_tuner.analysis.roughness import roughness
 from fractal_tuner.analysis.variogram import HURST, PowerVariogram
 from fractal_tuner.dimensions import Integer, Real
 from fractal_tuner.fractals import (
@@ -98,6 +99,14 @@ def noisy_peak(seed, noise):
     return objective
 
 
+def rough_grid(z, *, noise_variance=None):
+    return roughness(Landscape.from_grid(z, noise_variance=noise_variance))
+
+
+def rough_points(u, z, seed=0):
+    return roughness(Landscape.from_points(u, z), seed=seed)
+
+
 def rms(errors):
     return math.sqrt(np.mean(np.square(errors)))
 
@@ -108,7 +117,7 @@ def rms(errors):
 @pytest.mark.parametrize("hurst", [0.2, 0.5, 0.8])
 def test_brownian_surfaces_have_dimension_3_minus_hurst(hurst):
     # Root mean square error over 80 seeds: 0.04 to 0.08; of five seeds at most 0.11.
-    found = [roughness_of_grid(brownian(hurst, 0.01, seed)) for seed in range(5)]
+    found = [rough_grid(brownian(hurst, 0.01, seed)) for seed in range(5)]
     assert sum(f.low <= 3 - hurst <= f.high for f in found) >= 3
     found = [f for f in found if f.reason is None]
     assert len(found) >= 3
@@ -127,7 +136,7 @@ def test_error_and_coverage_at_20_by_20_reach_the_targets():
     coverage = []
     for hurst, allowed in target.items():
         for noise in (0.0, 0.01, 0.05):
-            found = [roughness_of_grid(brownian(hurst, noise, seed)) for seed in range(100)]
+            found = [rough_grid(brownian(hurst, noise, seed)) for seed in range(100)]
             errors = [f.value - (3 - hurst) for f in found if f.reason is None]
             assert len(errors) >= (75 if hurst == 0.8 else 97)
             assert rms(errors) <= allowed
@@ -144,7 +153,7 @@ def test_error_at_128_by_128_with_noise_reaches_the_target(hurst):
     for seed in range(8):
         z = fractional_brownian_surface(hurst, 128, rng=seed).values
         noise = np.random.default_rng([seed, 1]).standard_normal(z.shape)
-        found = roughness_of_grid((z - z.mean()) / z.std() + 0.05 * noise)
+        found = rough_grid((z - z.mean()) / z.std() + 0.05 * noise)
         if found.reason is None:  # at H = 0.8 the interval may hold the smooth limit
             assert found.low <= found.value <= found.high
             errors.append(found.hurst - hurst)
@@ -157,7 +166,7 @@ def test_a_brownian_path_has_dimension_3_halves():
     u = np.sort(np.random.default_rng(1).random(200))
     steps = np.diff(u, prepend=0.0)
     path = np.cumsum(np.sqrt(steps) * np.random.default_rng(2).standard_normal(200))
-    found = roughness(u[:, None], path)
+    found = rough_points(u[:, None], path)
     assert found.verdict == "rough"
     assert abs(found.value - 1.5) < 0.2
 
@@ -168,7 +177,7 @@ def test_scattered_trials_in_three_dimensions_are_answered(hurst):
     rng = np.random.default_rng(5)
     u = rng.random((200, 3))
     z = np.linalg.cholesky(brownian_covariance(u, hurst)) @ rng.standard_normal(200)
-    found = roughness(u, z + 0.05 * z.std() * rng.standard_normal(200))
+    found = rough_points(u, z + 0.05 * z.std() * rng.standard_normal(200))
     assert abs(found.hurst - hurst) < 0.3
     assert found.low <= 4 - hurst <= found.high
 
@@ -176,21 +185,21 @@ def test_scattered_trials_in_three_dimensions_are_answered(hurst):
 def test_noise_is_told_from_roughness():
     # Noise of a fifth of the standard deviation: share 0.04 / 1.04. The madogram takes it for
     # roughness: D = 2.5 instead of 2.2.
-    found = [roughness_of_grid(brownian(0.8, 0.2, seed)) for seed in range(5)]
+    found = [rough_grid(brownian(0.8, 0.2, seed)) for seed in range(5)]
     assert abs(np.median([f.noise.value for f in found]) - 0.038) < 0.015
     assert np.mean([f.noise.low <= 0.038 <= f.noise.high for f in found]) >= 0.6
     assert np.mean([f.gap for f in found]) > 0.1
 
 
 def test_no_noise_is_within_its_interval():
-    assert roughness_of_grid(brownian(0.5, 0.0, 0)).noise.low == 0.0
-    assert roughness_of_grid(BUMP).noise.value == 0.0
+    assert rough_grid(brownian(0.5, 0.0, 0)).noise.low == 0.0
+    assert rough_grid(BUMP).noise.value == 0.0
 
 
 def test_known_noise_narrows_the_interval():
     for seed in range(4):
         z = brownian(0.2, 0.2, seed)
-        unknown, known = roughness_of_grid(z), roughness_of_grid(z, noise_variance=0.04)
+        unknown, known = rough_grid(z), rough_grid(z, noise_variance=0.04)
         assert known.high - known.low < 0.6 * (unknown.high - unknown.low)
         assert abs(known.hurst - 0.2) < 0.15
         assert known.noise.low == known.noise.value == known.noise.high
@@ -205,7 +214,7 @@ def test_axes_of_different_scales_are_equalised(stretch):
         u = np.stack([X.ravel(), Y.ravel()], 1)
         covariance = brownian_covariance(u * (stretch, 1), 0.5)
         z = (np.linalg.cholesky(covariance) @ rng.standard_normal(len(u))).reshape(SIDE, SIDE)
-        found = roughness_of_grid(z)
+        found = rough_grid(z)
         errors.append(found.hurst - 0.5)
         assert found.factors[0] == 1.0
         assert 0.5 < found.factors[1] * stretch < 2.0
@@ -216,10 +225,10 @@ def test_a_dimension_without_effect_gets_no_wrong_number():
     path = np.cumsum(np.random.default_rng(0).standard_normal(SIDE))
     noise = np.random.default_rng(1).standard_normal((SIDE, SIDE))
     for z in (np.tile(path[:, None], SIDE), np.tile(path[:, None], SIDE) + 0.01 * noise):
-        found = roughness_of_grid(z)
+        found = rough_grid(z)
         assert found.factors[1] < 0.01
         assert math.isnan(found.value) or found.low <= 2.5 <= found.high
-    assert roughness_of_grid(np.sin(6 * X) + 0.01 * noise).verdict == "smooth"
+    assert rough_grid(np.sin(6 * X) + 0.01 * noise).verdict == "smooth"
 
 
 # Searches ---------------------------------------------------------------------------------------
@@ -228,7 +237,7 @@ def test_a_dimension_without_effect_gets_no_wrong_number():
 @pytest.mark.parametrize("seed", range(2))
 def test_a_noisy_peak_climbed_by_a_search_is_not_rough(seed):
     # Of 20 other peaks 18 are found smooth, none rough; without the comparison 5 of 15 are rough.
-    found = roughness(*searched(noisy_peak(seed, 0.05), 120, seed))
+    found = rough_points(*searched(noisy_peak(seed, 0.05), 120, seed))
     assert found.verdict in {"smooth", "not enough data"}
 
 
@@ -241,7 +250,7 @@ def test_roughness_is_found_in_the_history_of_a_search(history):
     for hurst in (0.3, 0.7):
         for noise in (0.0, 0.03):
             found = [
-                roughness(*history(BrownianObjective(hurst, noise, seed, 120), 120, seed))
+                rough_points(*history(BrownianObjective(hurst, noise, seed, 120), 120, seed))
                 for seed in range(50, 60)
             ]
             errors = [f.value - (3 - hurst) for f in found if f.reason is None]
@@ -258,13 +267,13 @@ def test_roughness_is_found_in_the_history_of_a_search(history):
 @pytest.mark.parametrize("noise", [0.0, 0.01, 0.05, 0.1, 0.2])
 def test_a_smooth_bump_with_noise_is_smooth(noise):
     # Over 30 seeds D is 2.02 to 2.08 at 0.2.
-    found = roughness_of_grid(noisy_bump(noise))
+    found = rough_grid(noisy_bump(noise))
     assert found.verdict == "smooth"
     assert 2.0 <= found.value <= 2.1
 
 
 def test_a_plane_is_smooth():
-    found = roughness_of_grid(X + 2 * Y)
+    found = rough_grid(X + 2 * Y)
     assert found.verdict == "smooth"
     assert 2.0 <= found.value <= 2.1
 
@@ -273,9 +282,9 @@ def test_a_plane_is_smooth():
 def test_white_noise_is_noise(seed):
     rng = np.random.default_rng(seed)
     for found in (
-        roughness_of_grid(rng.standard_normal((SIDE, SIDE))),
-        roughness(rng.random((60, 2)), rng.standard_normal(60)),
-        roughness_of_grid(rng.standard_normal((SIDE, SIDE)), noise_variance=1.0),
+        rough_grid(rng.standard_normal((SIDE, SIDE))),
+        rough_points(rng.random((60, 2)), rng.standard_normal(60)),
+        rough_grid(rng.standard_normal((SIDE, SIDE)), noise_variance=1.0),
     ):
         assert found.verdict == "noise"
         assert math.isnan(found.value)
@@ -284,15 +293,15 @@ def test_white_noise_is_noise(seed):
 
 def test_constant_scores_are_constant():
     for level in (0.0, 3.3, -1e300):
-        found = roughness_of_grid(np.full((SIDE, SIDE), level))
+        found = rough_grid(np.full((SIDE, SIDE), level))
         assert found.verdict == "constant"
         assert math.isnan(found.value)
-    assert roughness_of_grid(np.full((3, 3), 0.5)).verdict == "constant"
+    assert rough_grid(np.full((3, 3), 0.5)).verdict == "constant"
 
 
 @pytest.mark.parametrize("side", [1, 3, 5, 7])
 def test_fewer_than_50_trials_are_not_enough(side):
-    found = roughness_of_grid(np.random.default_rng(0).random((side, side)))
+    found = rough_grid(np.random.default_rng(0).random((side, side)))
     assert found.verdict == "not enough data"
     assert math.isnan(found.value)
     assert "too few" in found.reason
@@ -301,7 +310,7 @@ def test_fewer_than_50_trials_are_not_enough(side):
 def test_a_wide_interval_is_shown_without_a_value():
     rng = np.random.default_rng(11)
     u = rng.random((50, 4))
-    found = roughness(u, u.sum(1) + rng.standard_normal(50))
+    found = rough_points(u, u.sum(1) + rng.standard_normal(50))
     assert found.verdict in {"noise", "not enough data"}
     assert math.isnan(found.value)
 
@@ -309,7 +318,7 @@ def test_a_wide_interval_is_shown_without_a_value():
 def test_holes_are_left_out():
     z = noisy_bump(0.05)
     z[np.random.default_rng(1).random(z.shape) < 0.3] = np.nan
-    found = roughness_of_grid(z)
+    found = rough_grid(z)
     assert found.verdict == "smooth"
     assert found.n == np.isfinite(z).sum()
 
@@ -319,7 +328,7 @@ def test_log_and_integer_dimensions_are_measured_on_their_search_scale():
     values = [(rate.code(a), depth.code(b)) for a, b in np.random.default_rng(3).random((150, 2))]
     u = np.array([(rate.unit(a), depth.unit(b)) for a, b in values])
     z = [-((math.log10(a) + 2) ** 2) - (b / 20 - 1) ** 2 for a, b in values]
-    found = roughness(u, np.array(z))
+    found = rough_points(u, np.array(z))
     assert found.verdict == "smooth"
     assert 2.0 <= found.value <= 2.1
 
@@ -328,7 +337,7 @@ def test_log_and_integer_dimensions_are_measured_on_their_search_scale():
 @pytest.mark.parametrize("side", [20, 32, 128])
 def test_sums_of_one_dimensional_fractals_get_no_wrong_number(hurst, side):
     # The likelihood alone says 2.03 to 2.45, of 2.7 and 2.5; misfits are 0.15 to 0.73.
-    found = roughness_of_grid(takagi_surface(hurst, side).values)
+    found = rough_grid(takagi_surface(hurst, side).values)
     assert found.verdict == "not enough data"
     assert math.isnan(found.value)
     assert math.isnan(found.low)
@@ -340,21 +349,21 @@ def test_sums_of_one_dimensional_fractals_get_no_wrong_number(hurst, side):
 def test_isotropic_deterministic_fractals_fit(side):
     # Errors and misfits at most 0.05.
     for hurst in (0.3, 0.7):
-        found = roughness_of_grid(weierstrass_mandelbrot_surface(hurst, side).values)
+        found = rough_grid(weierstrass_mandelbrot_surface(hurst, side).values)
         assert abs(found.value - (3 - hurst)) < 0.1
         assert abs(found.misfit) < 0.06
 
 
 def test_a_step_gets_no_wrong_number():
     noise = np.random.default_rng(0).standard_normal((SIDE, SIDE))
-    found = roughness_of_grid((X + 0.3 * Y > 0.6) + 0.01 * noise)
+    found = rough_grid((X + 0.3 * Y > 0.6) + 0.01 * noise)
     assert found.verdict == "not enough data"
     assert math.isnan(found.value)
 
 
 def test_what_may_be_smooth_or_rough_has_an_interval_and_no_value():
     # Two of 15 surfaces of H = 0.8 are such.
-    found = [roughness_of_grid(brownian(0.9, 0.05, seed)) for seed in range(4)]
+    found = [rough_grid(brownian(0.9, 0.05, seed)) for seed in range(4)]
     for f in found:
         assert math.isnan(f.value) == (f.reason is not None) == (f.verdict == "not enough data")
     assert any(f.verdict == "not enough data" for f in found)
@@ -367,8 +376,8 @@ def test_what_may_be_smooth_or_rough_has_an_interval_and_no_value():
 @given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3), st.integers(0, 1000))
 def test_a_positive_affine_change_of_scores_changes_nothing(slope, shift, seed):
     z = brownian(0.5, 0.1, seed, side=9)
-    before = roughness_of_grid(z, noise_variance=0.01)
-    after = roughness_of_grid(slope * z + shift, noise_variance=0.01 * slope**2)
+    before = rough_grid(z, noise_variance=0.01)
+    after = rough_grid(slope * z + shift, noise_variance=0.01 * slope**2)
     assert after.verdict == before.verdict
     assert after.low == pytest.approx(before.low, abs=1e-4, nan_ok=True)
     assert after.value == pytest.approx(before.value, abs=1e-4, nan_ok=True)
@@ -380,9 +389,9 @@ def test_the_order_of_dimensions_trials_and_ends_does_not_matter(seed):
     rng = np.random.default_rng(seed)
     u = rng.random((60, 3))
     z = u.sum(1) + 0.3 * rng.standard_normal(60)
-    before = roughness(u, z)
+    before = rough_points(u, z)
     order = rng.permutation(60)
-    after = roughness(1.0 - u[order][:, [2, 0, 1]], z[order])
+    after = rough_points(1.0 - u[order][:, [2, 0, 1]], z[order])
     assert after.verdict == before.verdict
     assert after.low == pytest.approx(before.low, abs=1e-4, nan_ok=True)
     assert after.value == pytest.approx(before.value, abs=1e-4, nan_ok=True)
@@ -392,9 +401,9 @@ def test_the_order_of_dimensions_trials_and_ends_does_not_matter(seed):
 @given(st.integers(0, 1000))
 def test_mirrored_and_exchanged_axes_of_a_grid_do_not_matter(seed):
     z = brownian(0.5, 0.1, seed, side=9)
-    before = roughness_of_grid(z)
+    before = rough_grid(z)
     for other in (z[::-1], z[:, ::-1], z.T):
-        after = roughness_of_grid(other)
+        after = rough_grid(other)
         assert after.verdict == before.verdict
         assert after.low == pytest.approx(before.low, abs=1e-3, nan_ok=True)
         assert after.value == pytest.approx(before.value, abs=1e-3, nan_ok=True)
@@ -404,10 +413,10 @@ def test_a_grid_is_recognised_in_any_order_and_agrees_with_scattered_trials():
     z = brownian(0.5, 0.05, 3)
     u = np.stack([X.ravel(), Y.ravel()], 1)
     order = np.random.default_rng(0).permutation(z.size)
-    grid = roughness_of_grid(z)
-    assert roughness(u[order], z.ravel()[order]) == grid
+    grid = rough_grid(z)
+    assert rough_points(u[order], z.ravel()[order]) == grid
     # A shift by rounding error hides the grid: the same likelihood, decomposed as a whole.
-    hidden = roughness(u + 1e-9 * np.random.default_rng(1).random(u.shape), z.ravel())
+    hidden = rough_points((1 - 1e-9 * np.random.default_rng(1).random(u.shape)) * u, z.ravel())
     assert hidden.value == pytest.approx(grid.value, abs=1e-3)
     assert hidden.low == pytest.approx(grid.low, abs=1e-3)
 
@@ -449,24 +458,24 @@ def test_a_large_grid_is_tiled():
     axis = np.linspace(0, 1, 128)
     z = np.sin(5 * axis)[:, None] * np.cos(3 * axis)
     z = z + 0.05 * z.std() * np.random.default_rng(0).standard_normal(z.shape)
-    found = roughness_of_grid(z)
+    found = rough_grid(z)
     assert found.verdict == "smooth"
     assert found.n == z.size
     assert found.low <= found.value <= found.high
     assert math.isnan(found.noise.low)
     assert found.noise.value == pytest.approx(0.0025, rel=0.2)
     assert found.gap > 0.5
-    assert roughness_of_grid(np.random.default_rng(0).standard_normal((64, 64))).verdict == "noise"
+    assert rough_grid(np.random.default_rng(0).standard_normal((64, 64))).verdict == "noise"
 
 
 def test_of_many_scattered_trials_a_random_400_are_used():
     rng = np.random.default_rng(0)
     u = rng.random((3000, 2))
     z = np.sin(4 * u[:, 0]) * u[:, 1]
-    found = roughness(u, z, seed=1)
+    found = rough_points(u, z, seed=1)
     assert found.n == 400
     assert found.verdict == "smooth"
-    assert found == roughness(u, z, seed=1)
+    assert found == rough_points(u, z, seed=1)
 
 
 @pytest.mark.slow
@@ -474,21 +483,21 @@ def test_a_million_trials_and_a_grid_of_512_are_answered():
     rng = np.random.default_rng(0)
     u = rng.random((1_000_000, 3))
     tracemalloc.start()
-    found = roughness(u, u.sum(1))
+    found = rough_points(u, u.sum(1))
     assert tracemalloc.get_traced_memory()[1] < 2**30
     tracemalloc.stop()
     assert found.verdict == "smooth"
     assert found.n == 400
-    found = roughness_of_grid(fractional_brownian_surface(0.5, 512, rng=1).values)
+    found = rough_grid(fractional_brownian_surface(0.5, 512, rng=1).values)
     assert abs(found.value - 2.5) < 0.06
 
 
 def test_a_lonely_spike_is_not_rough():
     z = np.zeros((200, 200))
     z[3, 5] = 1.0
-    assert roughness_of_grid(z).verdict in {"noise", "not enough data"}
+    assert rough_grid(z).verdict in {"noise", "not enough data"}
     z[7, 7] = np.nan
-    assert roughness_of_grid(z).verdict in {"noise", "not enough data"}
+    assert rough_grid(z).verdict in {"noise", "not enough data"}
 
 
 # Bad input --------------------------------------------------------------------------------------
@@ -497,14 +506,13 @@ def test_a_lonely_spike_is_not_rough():
 def test_landscapes_without_information_have_a_reason():
     rng = np.random.default_rng(0)
     for u, z in [
-        (np.empty((0, 2)), np.empty(0)),
         (np.ones((1, 1)), np.ones(1)),
         (rng.random((80, 2)), np.full(80, np.nan)),
         (np.full((80, 2), 0.5), rng.random(80)),
         (np.column_stack([rng.random(80), np.zeros(80)]), rng.random(80)),
         (rng.random((60, 100)), rng.random(60)),
     ]:
-        found = roughness(u, z)
+        found = rough_points(u, z)
         assert math.isnan(found.value)
         assert found.reason
 
@@ -512,41 +520,17 @@ def test_landscapes_without_information_have_a_reason():
 def test_repeated_places_do_no_harm():
     rng = np.random.default_rng(0)
     u = np.repeat(rng.random((60, 2)), 2, axis=0)
-    found = roughness(u, u.sum(1) + 0.1 * rng.standard_normal(120))
+    found = rough_points(u, u.sum(1) + 0.1 * rng.standard_normal(120))
     assert found.noise.low < 0.01 / 0.18 < found.noise.high  # of the variance of u.sum(1) + noise
-    assert roughness(u, u.sum(1)).verdict == "smooth"
+    assert rough_points(u, u.sum(1)).verdict == "smooth"
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"coordinates": np.zeros(60)}, "coordinates must have shape"),
-        ({"coordinates": np.zeros((60, 0))}, "coordinates must have shape"),
-        ({"coordinates": np.full((60, 2), np.nan)}, "coordinates must be finite"),
-        ({"scores": np.zeros(59)}, "scores must have shape"),
-        ({"scores": np.full(60, np.inf)}, "scores must be finite or NaN"),
-        ({"noise_variance": -1.0}, "noise_variance must be"),
-        ({"noise_variance": math.nan}, "noise_variance must be"),
-    ],
-)
-def test_bad_input_is_refused_by_name(change, message):
-    given_ = {"coordinates": np.random.default_rng(0).random((60, 2)), "scores": np.arange(60.0)}
-    with pytest.raises(ValueError, match=message):
-        roughness(**(given_ | change))
-
-
-@pytest.mark.parametrize(
-    ("scores", "axes", "message"),
-    [
-        (1.0, None, "at least one dimension"),
-        (np.full((9, 9), -np.inf), None, "infinity"),
-        (np.zeros((9, 9)), [np.arange(9.0)], "do not fit"),
-        (np.zeros((9, 9)), [np.arange(9.0), np.zeros(9)], r"axes\[1\] must be finite and increase"),
-    ],
-)
-def test_bad_grids_are_refused_by_name(scores, axes, message):
-    with pytest.raises(ValueError, match=message):
-        roughness_of_grid(scores, axes)
+def test_what_has_no_distances_is_refused():
+    with pytest.raises(TypeError, match="landscape must be a Landscape, got ndarray"):
+        roughness(BUMP)
+    choices = Landscape.from_grid(np.eye(3), {"kind": Categorical(["a", "b", "c"]), "x": None})
+    with pytest.raises(ValueError, match="'kind' is categorical"):
+        roughness(choices)
 
 
 @pytest.mark.slow
@@ -554,8 +538,8 @@ def test_a_grid_of_400_takes_under_0_3_s_and_400_scattered_trials_under_1_s():
     u = np.random.default_rng(0).random((400, 2))
     z = brownian(0.5, 0.05, 0)
     for run, allowed in [
-        (lambda: roughness_of_grid(z), 0.3),
-        (lambda: roughness(u, z.ravel()), 1.0),
+        (lambda: rough_grid(z), 0.3),
+        (lambda: rough_points(u, z.ravel()), 1.0),
     ]:
         start = time.process_time()
         run()

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.stats import chi2
 
 from fractal_tuner.analysis.estimate import Estimate
-from fractal_tuner.analysis.fitting import AxisFit, check_trials, correlation, fit_axes
+from fractal_tuner.analysis.fitting import AxisFit, correlation, fit_axes
 from fractal_tuner.field import squared_distances
+from fractal_tuner.landscape import Landscape, check_landscape
 
 MIN_TRIALS = 50
 MAX_TRIALS = 200  # more are represented by so many of them
@@ -20,9 +21,7 @@ _STEP = 1e-4  # of numerical derivatives, in logarithms
 HALF = {0.5: 0.6931471806, 1.5: 0.9689940865, 2.5: 1.0421222501, math.inf: 1.1774100226}
 
 
-def correlation_lengths(
-    coordinates: np.ndarray, scores: np.ndarray, *, seed: int = 0
-) -> tuple[Estimate, ...]:
+def correlation_lengths(landscape: Landscape, *, seed: int = 0) -> tuple[Estimate, ...]:
     """Per dimension, the lag at which the variogram without noise is half the field's variance.
 
     Of a Matern field with a scale ``l`` per dimension and a nugget, fitted by restricted maximum
@@ -33,11 +32,9 @@ def correlation_lengths(
 
     Parameters
     ----------
-    coordinates : np.ndarray
-        Shape (n, d), unit coordinates: lengths are shares of the dimensions' ranges on the search
-        scale.
-    scores : np.ndarray
-        Shape (n,); NaN marks a failed trial, which is left out.
+    landscape : Landscape
+        Lengths are shares of the dimensions' ranges on the search scale. Its noise is estimated
+        along with them, for what folds show is not independent from place to place.
     seed : int, default=0
         Of the random choice among more than 200 trials.
 
@@ -51,8 +48,10 @@ def correlation_lengths(
 
     Raises
     ------
+    TypeError
+        If it is no landscape.
     ValueError
-        If shapes do not agree, a coordinate is not finite, or a score infinite.
+        For a categorical axis.
 
     Notes
     -----
@@ -75,17 +74,15 @@ def correlation_lengths(
     Examples
     --------
     >>> u = np.random.default_rng(0).random((80, 2))
-    >>> wavy, straight = correlation_lengths(u, np.sin(12 * u[:, 0]) + u[:, 1])
+    >>> landscape = Landscape.from_points(u, np.sin(12 * u[:, 0]) + u[:, 1])
+    >>> wavy, straight = correlation_lengths(landscape)
     >>> wavy.high < 0.3, straight.reason
     (True, 'longer than the range of the dimension')
     """
-    coordinates = np.asarray(coordinates, dtype=float)
-    scores = np.asarray(scores, dtype=float)
-    check_trials(coordinates, scores)
-    d = coordinates.shape[1]
-    known = np.isfinite(scores)
-    x, z = coordinates[known], scores[known]
-    n = len(z)
+    check_landscape(landscape)
+    landscape.require_scale()
+    x, z = landscape.known
+    n, d = x.shape
     if n < MIN_TRIALS:
         reason = f"{n} trials with a score are too few, {MIN_TRIALS} are needed"
         return tuple([Estimate.abstain(reason, n=n)] * d)

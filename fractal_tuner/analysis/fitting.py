@@ -18,10 +18,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import Bounds, minimize
 
-from fractal_tuner.field import matern, squared_distances
+from fractal_tuner.field import (
+    matern,
+    matern_slope,
+    restricted_likelihood,
+    squared_distances,
+)
 
 MAX_TRIALS = 200  # factors need fewer trials than the Hurst exponent does
 _STEPS = 20  # quasi-Newton; the likelihood is flat long before
@@ -135,39 +139,15 @@ def correlation(smoothness: float, h2: np.ndarray) -> tuple[np.ndarray, np.ndarr
     if smoothness == math.inf:
         k = np.exp(-0.5 * h2)
         return k, -0.5 * k
-    k = matern(smoothness, h2)
-    if smoothness == 2.5:
-        s = np.sqrt(5.0 * h2)
-        return k, (-5.0 / 6.0) * (1.0 + s) * np.exp(-s)
-    if smoothness == 1.5:
-        return k, -1.5 * np.exp(-np.sqrt(3.0 * h2))
-    h = np.sqrt(h2)
-    return k, np.divide(-0.5 * k, h, out=np.zeros_like(h), where=h > 0)
-
-
-def check_trials(coordinates: np.ndarray, scores: np.ndarray) -> None:
-    """ValueError unless coordinates (n, d) are finite and scores (n,) finite or NaN."""
-    if coordinates.ndim != 2 or coordinates.shape[1] == 0:
-        raise ValueError(f"coordinates must have shape (n, d), d >= 1, got {coordinates.shape}")
-    if scores.shape != coordinates.shape[:1]:
-        raise ValueError(
-            f"scores must have shape ({len(coordinates)},) like coordinates, got {scores.shape}"
-        )
-    if not np.isfinite(coordinates).all():
-        raise ValueError("coordinates must be finite, got NaN or an infinity")
-    if np.isinf(scores).any():
-        raise ValueError("scores must be finite or NaN, got an infinity")
+    return matern(smoothness, h2), matern_slope(smoothness, h2)
 
 
 def _objective(
     theta: np.ndarray, smoothness: float | None, x: np.ndarray, z: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Restricted negative log posterior, the field's variance profiled out, and its gradient.
+    """Restricted negative log posterior and its gradient.
 
     ``theta`` holds the logarithms of the factors and of the nugget and, of a power variogram, H.
-    With ``P = K^-1 - K^-1 1 1' K^-1 / 1' K^-1 1``, ``a = P z``, ``s2 = a' z / (n - 1)`` the
-    derivative of ``0.5 [(n - 1) log s2 + log |K| + log 1' K^-1 1]`` by ``K`` is ``0.5
-    (P - a a' / s2)``.
     """
     n, d = x.shape
     nugget = math.exp(theta[d])
@@ -184,20 +164,11 @@ def _objective(
     else:
         k, slope = correlation(smoothness, h2)
     k[np.diag_indices(n)] += nugget
-    chol, fail = dpotrf(k, lower=1)
-    if fail:
+    found = restricted_likelihood(k, z)
+    if found is None:
         return 1e10, np.zeros_like(theta)
-    inverse, _ = dpotri(chol, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    ones = inverse.sum(1)
-    total = ones.sum()
-    p = inverse - np.outer(ones, ones / total)
-    a = p @ z
-    s2 = max(float(a @ z) / (n - 1), 1e-12)
-    value = 0.5 * ((n - 1) * math.log(s2) + 2.0 * np.log(np.diag(chol)).sum() + math.log(total))
+    value, g = found
     value += 0.5 * float(theta[:d] @ theta[:d])
-
-    g = 0.5 * (p - np.outer(a, a / s2))
     m = g * slope
     gradient = np.empty_like(theta)
     gradient[:d] = 4.0 * (m.sum(1) @ (xw * xw) - (xw * (m @ xw)).sum(0)) + theta[:d]

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import fft, stats
 
 from fractal_tuner.analysis.estimate import Estimate
-from fractal_tuner.landscape import Landscape
+from fractal_tuner.landscape import Landscape, check_landscape
 from fractal_tuner.smoothing import (
     LARGEST,
     LocalFit,
@@ -120,7 +120,7 @@ def gradient_magnitude(
     >>> steep.slope_units, float(steep.slopes[0, 0, 0]), steep.value
     (('decade', 'unit'), 1.0, 3.0)
     """
-    _check("landscape", landscape)
+    check_landscape(landscape)
     x, y, reason = _scores(landscape, landscape.n_dims + 2)
     if reason is not None:
         return GradientMagnitude(math.nan, math.nan, math.nan, len(y), reason=reason)
@@ -243,7 +243,7 @@ def local_complexity(
     >>> round(local_complexity(Landscape.from_grid(tilted)).value, 9)
     0.0
     """
-    _check("landscape", landscape)
+    check_landscape(landscape)
     x, y, reason = _scores(landscape, 3 * (landscape.n_dims + 1))
     if reason is not None:
         return LocalComplexity(math.nan, math.nan, math.nan, len(y), reason=reason)
@@ -302,11 +302,6 @@ def _root_mean(
     half = float(stats.t.ppf(0.975, n_groups - 1)) * math.sqrt(spread)
     value, low, high = (math.sqrt(max(0.0, m)) for m in (mean, mean - half, mean + half))
     return (value, low, high) if math.isfinite(half) else (value, math.nan, math.nan)
-
-
-def _check(name: str, given: Any) -> None:
-    if not isinstance(given, Landscape):
-        raise TypeError(f"{name} must be a Landscape, got {given!r}")
 
 
 def _scores(landscape: Landscape, least: int) -> tuple[np.ndarray, np.ndarray, str | None]:
@@ -389,8 +384,8 @@ def map_correlation(map_a: Landscape, map_b: Landscape) -> MapCorrelation:
     >>> same.p_value < 0.05, other.p_value < 0.05
     (True, False)
     """
-    _check("map_a", map_a)
-    _check("map_b", map_b)
+    check_landscape(map_a, "map_a")
+    check_landscape(map_b, "map_b")
     if map_a.lines is None or map_b.lines is None:
         return _silent("scattered maps have no shifts; compute them at=a number of grid lines")
     if map_a.scores.shape != map_b.scores.shape or any(

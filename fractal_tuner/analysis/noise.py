@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +21,8 @@ from scipy.optimize import brentq
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.importance import Design
 from fractal_tuner.analysis.roughness import MIN_TRIALS, roughness
+from fractal_tuner.landscape import Landscape
+from fractal_tuner.observations import repeat_noise, score_noise, scores_by_fold
 
 if TYPE_CHECKING:
     from fractal_tuner.trials import Trial, TrialLog
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 Source = Literal["folds", "repeats", "field"]
 
 LEVEL = 0.95  # of intervals and of the set that cannot be told from the best
-_LEAST_FREEDOM = 5  # of a noise variance that is to be called known
 _MAX_WIDTH = 0.5  # of the interval of a noise share that a field found
 _LARGEST = 1e150  # beyond it squares overflow
 _MAX_SPLITS = 1000
@@ -58,9 +58,9 @@ def noise_share(trials: TrialLog) -> NoiseShare:
 
     From the first source that speaks:
 
-    - *folds*: with the residuals ``r`` of a sum of trial and fold effects over ``n`` trials and
-      ``k`` folds, ``sum r^2 / ((n - 1)(k - 1) k)``. Differences of the folds that all trials share
-      are no noise between trials.
+    - *folds*: the mean square of what a sum of trial and fold effects leaves, by the number of
+      folds (:func:`fractal_tuner.observations.score_noise`). Differences of the folds that all
+      trials share are no noise between trials.
     - *repeats*: the pooled variance of candidates that were evaluated more than once.
     - *field*: the nugget of a power-variogram field fitted to the scores (:func:`roughness`; 50
       trials are needed).
@@ -72,9 +72,8 @@ def noise_share(trials: TrialLog) -> NoiseShare:
     Returns
     -------
     NoiseShare
-        The interval is that of a chi-square variable; for folds its degrees of freedom are ``k -
-        1`` times the number of trials that would be as variable if they were independent (Box
-        1954), as similar candidates meet the same luck. The variance of the scores is taken as it
+        The interval is that of a chi-square variable, with degrees of freedom that know that
+        similar candidates meet the same luck. The variance of the scores is taken as it
         is: a search that gathers around the optimum has less of it than the space, one that meets
         diverging trials much more. With a ``reason`` and without a value where folds or repeats
         leave fewer than 5 degrees of freedom and the field cannot tell, or the scores do not
@@ -95,11 +94,6 @@ def noise_share(trials: TrialLog) -> NoiseShare:
     Measured on 20 and 60 simulated trials with 3 to 10 folds, 100 seeds each: the interval of the
     variance covers its mean in 93 to 99 % for independent noise, and in 79 to 94 % (the fewer
     folds, the less) where the noise of similar candidates is alike.
-
-    References
-    ----------
-    Box, Ann. Math. Stat. 25, 1954, 290 and 484 (degrees of freedom of dependent rows); Bai &
-    Saranadasa, Stat. Sin. 6, 1996 (unbiased trace of a squared covariance).
 
     Examples
     --------
@@ -126,56 +120,25 @@ def noise_share(trials: TrialLog) -> NoiseShare:
     if not 1.0 / _LARGEST < size < _LARGEST:
         return _no_share(f"scores of size {size:.0e} have no squares; take their ranks", n)
     variance = float(np.var(scores, ddof=1))
-    found = _from_folds(complete) or _from_repeats(complete)
-    if found is None:
+    noise = score_noise(complete)
+    if noise is None:
         return _from_field(trials, variance)
-    noise, freedom, source = found
     low, high = (
-        noise * freedom / float(stats.chi2.ppf(tail, freedom))
+        noise.variance * noise.freedom / float(stats.chi2.ppf(tail, noise.freedom))
         for tail in (0.5 + LEVEL / 2, 0.5 - LEVEL / 2)
     )
     return NoiseShare(
-        min(noise / variance, 1.0),
+        min(noise.variance / variance, 1.0),
         min(low / variance, 1.0),
         min(high / variance, 1.0),
         n,
-        sd=math.sqrt(noise),
-        source=source,
+        sd=math.sqrt(noise.variance),
+        source=noise.source,
     )
 
 
 def _no_share(reason: str, n: int) -> NoiseShare:
     return NoiseShare(math.nan, math.nan, math.nan, n, reason=reason)
-
-
-def _from_folds(trials: list[Trial]) -> tuple[float, float, Source] | None:
-    """Noise variance of a mean over folds, and its degrees of freedom."""
-    _, table = _folds(trials)
-    n, k = table.shape
-    if (n - 1) * (k - 1) < _LEAST_FREEDOM or np.abs(table).max() > _LARGEST:
-        return None
-    rest = table - table.mean(1, keepdims=True)
-    rest -= rest.mean(0)
-    products = rest.T @ rest
-    total = float(np.trace(products)) / (k - 1)
-    freedom = float(k - 1)
-    if k > 2 and total > 0:
-        squared = (products**2).sum() / (k - 1) ** 2
-        unbiased = (k - 1) ** 2 / ((k - 2) * (k + 1)) * (squared - total**2 / (k - 1))
-        freedom *= min(max(total**2 / max(unbiased, 1e-300), 1.0), n - 1.0)
-    return total / ((n - 1) * k), float(freedom), "folds"
-
-
-def _from_repeats(trials: list[Trial]) -> tuple[float, float, Source] | None:
-    groups: dict[Hashable, list[float]] = {}
-    for trial in trials:
-        groups.setdefault(trial.key, []).append(trial.score)
-    repeated = [np.array(scores) for scores in groups.values() if len(scores) > 1]
-    freedom = sum(len(scores) - 1 for scores in repeated)
-    squares = float(sum(((scores - scores.mean()) ** 2).sum() for scores in repeated))
-    if freedom >= _LEAST_FREEDOM or (freedom > 0 and squares == 0):
-        return squares / freedom, float(freedom), "repeats"
-    return None
 
 
 def _from_field(trials: TrialLog, variance: float) -> NoiseShare:
@@ -187,7 +150,8 @@ def _from_field(trials: TrialLog, variance: float) -> NoiseShare:
     if (problem := design.problem()) is not None:
         return _no_share(f"{why}, and no field fits: {problem}", n)
     features = design.features(design.points)
-    found = roughness(features[:, np.ptp(features, axis=0) > 0], design.scores).noise
+    varying = features[:, np.ptp(features, axis=0) > 0]
+    found = roughness(Landscape.from_points(varying, design.scores)).noise
     if not found.high - found.low <= _MAX_WIDTH:
         return _no_share(f"{why}, and a field cannot tell noise from roughness", n)
     sd = math.sqrt(found.value * variance)
@@ -296,17 +260,17 @@ def indistinguishable(
     if not complete:
         return Indistinguishable(reason="no trial is complete")
     best = max(complete, key=lambda trial: trial.score)
-    folded, table = _folds(complete)
+    folded, table = scores_by_fold(complete)
     if noise_sd is None and len(folded) == len(complete):
         stays = _may_be_best(table, folded.index(best), test_ratio)
         return _chosen([t for t, is_in in zip(folded, stays, strict=True) if is_in], best, "folds")
     freedom = math.inf
     if noise_sd is None:
-        repeats = _from_repeats(complete)
+        repeats = repeat_noise(complete)
         if repeats is None:
             reason = "not all trials have the same folds, and the noise is unknown"
             return Indistinguishable(best=best, reason=reason)
-        noise_sd, freedom = math.sqrt(repeats[0]), repeats[1]
+        noise_sd, freedom = math.sqrt(repeats.variance), repeats.freedom
     reach = _dunnett(len(complete) - 1, freedom) * math.sqrt(2.0) * noise_sd
     return _chosen([t for t in complete if best.score - t.score <= reach], best, "noise")
 
@@ -483,7 +447,7 @@ def corrected_best(trials: Iterable[Trial], *, test_ratio: float | None = None) 
     """
     _check("test_ratio", test_ratio)
     complete = _complete(trials)
-    folded, table = _folds(complete)
+    folded, table = scores_by_fold(complete)
     n, k = table.shape
     if not complete:
         return _no_best("no trial is complete", 0)
@@ -522,16 +486,6 @@ def _complete(trials: Iterable[Trial]) -> list[Trial]:
     if not isinstance(trials, Iterable):
         raise TypeError(f"trials must be a TrialLog or trials, got {type(trials).__name__}")
     return [t for t in trials if t.status == "complete" and math.isfinite(t.score)]
-
-
-def _folds(trials: list[Trial]) -> tuple[list[Trial], np.ndarray]:
-    """Trials with the usual number of folds, at least 2, all finite; and their scores by fold."""
-    folded = [t for t in trials if len(t.folds) > 1 and all(map(math.isfinite, t.folds))]
-    if not folded:
-        return [], np.empty((0, 2))
-    k = Counter(len(trial.folds) for trial in folded).most_common(1)[0][0]
-    usual = [trial for trial in folded if len(trial.folds) == k]
-    return usual, np.array([trial.folds for trial in usual])
 
 
 def _check(name: str, value: Any) -> None:

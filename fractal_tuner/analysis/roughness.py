@@ -16,13 +16,16 @@ from typing import Literal
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
 from fractal_tuner.analysis.estimate import Estimate
-from fractal_tuner.analysis.fitting import check_trials, fit_axes
+from fractal_tuner.analysis.fitting import fit_axes
+from fractal_tuner.analysis.importance import sobol_points
 from fractal_tuner.analysis.madogram import Madogram
 from fractal_tuner.analysis.tiles import largest_stride, tile_shape, tile_strides, tiles_at
 from fractal_tuner.analysis.variogram import HURST, SHARES, PowerVariogram, Spectrum, profile
+from fractal_tuner.landscape import Landscape, check_landscape
 
 Verdict = Literal["smooth", "rough", "noise", "constant", "not enough data"]
 
@@ -44,6 +47,7 @@ _HALF_CHI2 = 1.92  # half the 95 % quantile of chi-square with one degree of fre
 _CONSTANT = 1e-12  # relative spread that rounding alone can cause
 _NONE = 1e-7  # a known noise variance below this share of the scores' counts as none
 _P_NO_NOISE = 0.1  # prior probability; the rest is spread over the logarithm of the odds
+_N_POINTS = 1024  # of the space, to see how much of it was explored
 _UNKNOWN = Estimate.abstain("not estimated", n=0)
 
 
@@ -75,6 +79,9 @@ class Roughness(Estimate):
         NaN where either is unknown.
     factors : tuple of float
         By which the axes were stretched to make all directions alike; the largest is 1.
+    explored : float
+        Share of the space that is as near to a score as 95 % of it would be, were the scores at
+        random places; 1 on a full grid. D describes that share.
     """
 
     n_dims: int = 0
@@ -83,6 +90,7 @@ class Roughness(Estimate):
     madogram: float = math.nan
     misfit: float = math.nan
     factors: tuple[float, ...] = ()
+    explored: float = math.nan
 
     @property
     def hurst(self) -> float:
@@ -105,14 +113,8 @@ class Roughness(Estimate):
         return self.madogram - self.value
 
 
-def roughness(
-    coordinates: np.ndarray,
-    scores: np.ndarray,
-    *,
-    noise_variance: float | None = None,
-    seed: int = 0,
-) -> Roughness:
-    """Graph dimension and Hurst exponent of scattered or gridded scores.
+def roughness(landscape: Landscape, *, seed: int = 0) -> Roughness:
+    """Graph dimension and Hurst exponent of a landscape.
 
     Restricted maximum likelihood of a power-variogram field with a nugget; the 95 % interval of H
     is ``{H: 2 (max - profile) <= 3.84}``. Where the scores do not show whether there is noise, the
@@ -120,21 +122,24 @@ def roughness(
     else log-uniform odds of noise from 1e-8), which is more accurate there; otherwise it is the
     maximum.
 
-    Coordinates that fill a grid are passed on to :func:`roughness_of_grid`. Of more than 400
-    scattered trials a random 400 are used.
+    A known noise variance narrows the interval a lot where noise is more than a few per cent of the
+    scores' spread. It is used unless the scores refute it, at the same level of 95 %: neighbours
+    that meet the same luck in the same folds differ by less than the folds do.
+
+    Of more than 400 scattered scores a random 400 are used. A full grid of up to 1024 cells (512 in
+    one dimension) is decomposed exactly. Of a larger full and evenly spaced grid, tiles of at most
+    400 cells at strides 1, 2, 4, ... are fitted together. Tiles depend on each other, so that their
+    common likelihood has no honest interval; the one returned is that of a coarser grid of at most
+    1024 cells, widened to hold the value: it is wider than it need be, and the noise share has
+    none. A grid with holes or uneven lines is treated as scattered scores.
 
     Parameters
     ----------
-    coordinates : np.ndarray
-        Shape (n, d), unit coordinates: D is that of the landscape on the search scale, with the
-        dimensions' ranges as units.
-    scores : np.ndarray
-        Shape (n,); NaN marks a failed trial, which is left out.
-    noise_variance : float or None, default=None
-        Variance of the noise in a score, where folds or repeats tell it; one value for all trials.
-        Narrows the interval a lot where noise is more than a few per cent of the scores' spread.
+    landscape : Landscape
+        D is that of the landscape on the search scale, with the dimensions' ranges as units.
+        Failures and holes are left out.
     seed : int, default=0
-        Of the random choice among more than 400 trials.
+        Of random choices among many scores.
 
     Returns
     -------
@@ -142,9 +147,10 @@ def roughness(
 
     Raises
     ------
+    TypeError
+        If it is no landscape.
     ValueError
-        If shapes do not agree, a coordinate is not finite, a score infinite, or
-        ``noise_variance`` negative or not finite.
+        For a categorical axis.
 
     Notes
     -----
@@ -161,110 +167,52 @@ def roughness(
     0.06, the root mean square error 0.03 to 0.12 and the coverage 0.80 to 1. What misleads is a
     landscape that is not alike everywhere: a noisy bump, searched at its top, looks rough to a
     field without a largest scale. Scattered trials are therefore compared with a twice
-    differentiable field too. D describes the region explored.
+    differentiable field too. D describes the region explored; ``explored`` says how much that is.
 
     Sums of one-dimensional functions and steps are not Gaussian-like. On a full grid they are found
     out by a madogram that does not fit, and there is no value; elsewhere D is then a description.
-    Of white noise, about one case in 50 is not recognised as noise.
+    So is a grid along one of whose axes nothing changes: project it onto the others. Of white
+    noise, about one case in 50 is not recognised as noise.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> u = rng.random((100, 2))
-    >>> found = roughness(u, np.exp(-4 * ((u - 0.4) ** 2).sum(1)))
+    >>> found = roughness(Landscape.from_points(u, np.exp(-4 * ((u - 0.4) ** 2).sum(1))))
     >>> found.verdict, round(found.value, 1)
     ('smooth', 2.0)
-    """
-    coordinates = np.asarray(coordinates, dtype=float)
-    scores = np.asarray(scores, dtype=float)
-    check_trials(coordinates, scores)
-    _check_noise_variance(noise_variance)
-    grid = _as_grid(coordinates, scores)
-    if grid is not None:
-        axes, z = grid
-        return _of_grid(axes, z, noise_variance, seed)
-    return _of_scattered(coordinates, scores, noise_variance, seed)
-
-
-def roughness_of_grid(
-    scores: np.ndarray,
-    axes: Sequence[np.ndarray] | None = None,
-    *,
-    noise_variance: float | None = None,
-    seed: int = 0,
-) -> Roughness:
-    """Graph dimension and Hurst exponent of scores on a grid.
-
-    As :func:`roughness`, and faster: a full grid of up to 1024 cells (512 in one dimension) is
-    decomposed exactly. Of a larger full and evenly spaced grid, tiles of at most 400 cells at
-    strides 1, 2, 4, ... are fitted together. Tiles depend on each other, so that their common
-    likelihood has no honest interval; the one returned is that of a coarser grid of at most 1024
-    cells, widened to hold the value: it is wider than it need be, and the noise share has none. A
-    grid with holes or uneven axes is treated as scattered trials.
-
-    Parameters
-    ----------
-    scores : np.ndarray
-        Shape (n_1, ..., n_d), ``indexing="ij"``; NaN marks a hole.
-    axes : sequence of np.ndarray or None, default=None
-        Increasing unit coordinates along each axis, shapes (n_k,). None spaces them evenly over 0
-        to 1.
-    noise_variance, seed
-        See :func:`roughness`.
-
-    Returns
-    -------
-    Roughness
-
-    Raises
-    ------
-    ValueError
-        As :func:`roughness`; also if axes do not fit the scores, or do not increase.
-
-    Examples
-    --------
-    >>> x, y = np.meshgrid(np.linspace(0, 1, 20), np.linspace(0, 1, 20), indexing="ij")
-    >>> roughness_of_grid(np.sin(3 * x) * y).verdict
-    'smooth'
-    >>> noise = np.random.default_rng(0).standard_normal((20, 20))
-    >>> roughness_of_grid(noise).reason
+    >>> roughness(Landscape.from_grid(rng.standard_normal((20, 20)))).reason
     'noise alone explains the scores as well as a landscape does'
     """
-    scores = np.asarray(scores, dtype=float)
-    if scores.ndim == 0:
-        raise ValueError("scores need at least one dimension, got a single number")
-    if np.isinf(scores).any():
-        raise ValueError("scores must be finite or NaN, got an infinity")
-    _check_noise_variance(noise_variance)
-    if axes is None:
-        axes = [np.linspace(0.0, 1.0, length) for length in scores.shape]
-    axes = [np.asarray(axis, dtype=float) for axis in axes]
-    if tuple(axis.shape for axis in axes) != tuple((length,) for length in scores.shape):
-        shapes = [axis.shape for axis in axes]
-        raise ValueError(f"axes of shapes {shapes} do not fit scores of shape {scores.shape}")
-    for k, axis in enumerate(axes):
-        if not (np.isfinite(axis).all() and (np.diff(axis) > 0).all()):
-            raise ValueError(f"axes[{k}] must be finite and increase")
-    return _of_grid(axes, scores, noise_variance, seed)
-
-
-def _of_scattered(
-    coordinates: np.ndarray, scores: np.ndarray, noise_variance: float | None, seed: int
-) -> Roughness:
-    known = np.isfinite(scores)
-    coordinates, scores = coordinates[known], scores[known]
-    silent = _abstained(coordinates, scores)
-    if silent is not None:
+    check_landscape(landscape)
+    landscape.require_scale()
+    if (silent := _abstained(landscape)) is not None:
         return silent
-    n = len(scores)
-    if n > MAX_SCATTERED:
-        chosen = np.random.default_rng(seed).choice(n, MAX_SCATTERED, replace=False)
-        coordinates, scores = coordinates[chosen], scores[chosen]
-        if _abstained(coordinates, scores) is not None:
-            reason = f"{MAX_SCATTERED} trials chosen at random show no difference"
-            d = coordinates.shape[1]
-            return Roughness(math.nan, math.nan, math.nan, n, reason=reason, n_dims=d)
-    z, unit = _standardised(scores)
+    z, unit = _standardised(landscape.scores)
+    noise_variance = _in_units(landscape.noise_variance, unit)
+    lines = landscape.lines
+    if lines is not None and np.isfinite(z).all():
+        limit = min(MAX_GRID, MAX_BLOCK * 2**z.ndim)
+        if z.size <= limit and _mirrored(lines):
+            return _of_grid(lines, z, z.shape, limit, noise_variance, seed)
+        if z.size > limit and _even(lines):
+            return _of_grid(lines, z, tile_shape(z.shape, TILE), limit, noise_variance, seed)
+    return _of_scattered(landscape.with_scores(z), noise_variance, seed)
+
+
+def _of_scattered(landscape: Landscape, noise_variance: float | None, seed: int) -> Roughness:
+    """That of standardised scores, or of a random 400 of them."""
+    coordinates, z = landscape.known
+    explored = _explored(landscape, seed)
+    if len(z) > MAX_SCATTERED:
+        chosen = np.random.default_rng(seed).choice(len(z), MAX_SCATTERED, replace=False)
+        coordinates, z = coordinates[chosen], z[chosen]
+        if np.ptp(z) <= _CONSTANT:
+            reason = f"{MAX_SCATTERED} scores chosen at random show no difference"
+            d = landscape.n_dims
+            return Roughness(math.nan, math.nan, math.nan, len(z), reason=reason, n_dims=d)
+        z, unit = _standardised(z)
+        noise_variance = _in_units(noise_variance, unit)
     factors = fit_axes(coordinates, z, seed=seed).relative_factors
     equal = coordinates * factors
     distances = pdist(coordinates)
@@ -272,17 +220,32 @@ def _of_scattered(
         math.nan,
         math.nan,
         math.nan,
-        len(scores),
+        len(z),
         scales=(float(distances[distances > 0].min()), float(distances.max())),
-        n_dims=coordinates.shape[1],
+        n_dims=landscape.n_dims,
         factors=tuple(factors.tolist()),
+        explored=explored,
     )
     madogram = Madogram.of_points(pdist(equal), z)
     spectrum = PowerVariogram.scattered(equal).spectrum(z)
-    found = _judged(blank, spectrum, _in_units(noise_variance, unit), madogram, False)
+    found = _judged(blank, spectrum, noise_variance, madogram, False)
     if found.verdict == "rough" or not math.isnan(found.low):
         return _unless_smooth(found, coordinates, z, seed)
     return found
+
+
+def _explored(landscape: Landscape, seed: int) -> float:
+    """Share of the space that is as near to a score as 95 % would be to as many random ones."""
+    coordinates, _ = landscape.known
+    low, high = np.array(landscape.lower), np.array(landscape.upper)
+    space = low + sobol_points(_N_POINTS, landscape.n_dims, seed) * (high - low)
+    shape = min(len(coordinates), _N_POINTS), landscape.n_dims
+    chosen = np.random.default_rng([seed, 1])
+    if len(coordinates) > _N_POINTS:
+        coordinates = chosen.choice(coordinates, _N_POINTS, replace=False)
+    random = low + chosen.random(shape) * (high - low)
+    usual = np.quantile(cKDTree(random).query(space)[0], 0.95)
+    return min(float(np.mean(cKDTree(coordinates).query(space)[0] <= usual)) / 0.95, 1.0)
 
 
 def _unless_smooth(
@@ -303,23 +266,16 @@ def _unless_smooth(
 
 
 def _of_grid(
-    axes: Sequence[np.ndarray], scores: np.ndarray, noise_variance: float | None, seed: int
+    axes: Sequence[np.ndarray],
+    z: np.ndarray,
+    tile: tuple[int, ...],
+    limit: int,
+    noise_variance: float | None,
+    seed: int,
 ) -> Roughness:
-    shape = scores.shape
-    full = bool(np.isfinite(scores).all())
-    limit = min(MAX_GRID, MAX_BLOCK * 2 ** len(shape))
-    exact = full and scores.size <= limit and _mirrored(axes)
-    tiled = full and scores.size > limit and _even(axes)
-    if not (exact or tiled):
-        places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shape))
-        return _of_scattered(places, scores.ravel(), noise_variance, seed)
-    corners = np.array([[axis[0], axis[-1]] for axis in axes]).T
-    silent = _abstained(corners, scores)
-    if silent is not None:
-        return silent
-    z, unit = _standardised(scores)
-    noise_variance = _in_units(noise_variance, unit)
-    tile = shape if exact else tile_shape(shape, TILE)
+    """That of standardised scores on a full grid, as a whole or by smaller tiles."""
+    shape = z.shape
+    exact = tile == shape
     extents = [axis[side - 1] - axis[0] for axis, side in zip(axes, tile, strict=True)]
     strides = [1] if exact else tile_strides(shape, tile)
     factors = fit_axes(*_sampled(axes, z, seed), seed=seed).relative_factors
@@ -327,13 +283,14 @@ def _of_grid(
         math.nan,
         math.nan,
         math.nan,
-        scores.size,
+        z.size,
         scales=(
             float(min(np.diff(axis).min() for axis in axes)),
             float(math.hypot(*extents) * strides[-1]),
         ),
-        n_dims=len(shape),
+        n_dims=z.ndim,
         factors=tuple(factors.tolist()),
+        explored=1.0,
     )
     axes = [axis * factor for axis, factor in zip(axes, factors, strict=True)]
     madogram = Madogram.of_grid(z, [axis[1] - axis[0] for axis in axes]) if _even(axes) else None
@@ -378,6 +335,11 @@ def _judged(
         blank = replace(blank, madogram=d + 1 - madogram.hurst)
     if min(s.power.max() for s in (spectrum, subgrid) if s is not None) < _CONSTANT:
         return replace(blank, reason="the scores compared do not differ")
+    if noise_variance is not None:
+        honest = spectrum if subgrid is None else subgrid
+        known, unknown = (honest.log_likelihood(v)[0].max() for v in (noise_variance, None))
+        if known < unknown - _HALF_CHI2:
+            noise_variance = None  # refuted
     surface, total = spectrum.log_likelihood(noise_variance)
     by_hurst = profile(surface)
     peak = float(by_hurst.max())
@@ -488,27 +450,29 @@ def _posterior_mean(surface: np.ndarray) -> float:
     return float(np.average(_FINE, weights=np.exp(fine - fine.max())))
 
 
-def _abstained(coordinates: np.ndarray, scores: np.ndarray) -> Roughness | None:
-    """The verdict that needs no fit, or None: ``coordinates`` may be the corners of a grid."""
-    n, d = scores.size, coordinates.shape[1]
+def _abstained(landscape: Landscape) -> Roughness | None:
+    """The verdict that needs no fit, or None."""
+    coordinates, scores = landscape.known
+    n = len(scores)
     verdict: Verdict = "not enough data"
     if n > 1 and np.ptp(scores / max(np.abs(scores).max(), 1e-300)) <= _CONSTANT:
         verdict, reason = "constant", "the scores do not differ"
     elif n < MIN_TRIALS:
         reason = f"{n} trials with a score are too few, {MIN_TRIALS} are needed"
     elif (still := np.flatnonzero(np.ptp(coordinates, axis=0) == 0)).size:
-        reason = f"dimension {still[0]} does not vary: leave it out"
+        reason = f"dimension {landscape.names[still[0]]!r} does not vary: leave it out"
     else:
         return None
+    d = landscape.n_dims
     return Roughness(math.nan, math.nan, math.nan, n, reason=reason, n_dims=d, verdict=verdict)
 
 
 def _standardised(scores: np.ndarray) -> tuple[np.ndarray, float]:
-    """Scores of mean 0 and variance 1, and the unit they were divided by."""
-    size = float(np.abs(scores).max())
+    """Scores of mean 0 and variance 1, NaN where unknown, and the unit they were divided by."""
+    size = float(np.nanmax(np.abs(scores)))
     z = scores / size
-    z = z - z.mean()
-    spread = float(z.std())
+    z = z - np.nanmean(z)
+    spread = float(np.nanstd(z))
     return z / spread, size * spread
 
 
@@ -527,33 +491,3 @@ def _mirrored(axes: Sequence[np.ndarray]) -> bool:
 def _even(axes: Sequence[np.ndarray]) -> bool:
     """Whether each axis is evenly spaced."""
     return all(len(axis) < 3 or np.allclose(np.diff(axis, 2), 0.0, atol=1e-9) for axis in axes)
-
-
-def _as_grid(
-    coordinates: np.ndarray, scores: np.ndarray
-) -> tuple[list[np.ndarray], np.ndarray] | None:
-    """Axes and scores of trials that fill a grid, in whatever order; None for others."""
-    n, d = coordinates.shape
-    if n == 0:
-        return None
-    axes, places = [], []
-    for column in coordinates.T:
-        axis, place = np.unique(column, return_inverse=True)
-        axes.append(axis)
-        places.append(place.reshape(-1))
-    shape = tuple(len(axis) for axis in axes)
-    if d == 0 or math.prod(shape) != n:
-        return None
-    flat = np.ravel_multi_index(tuple(places), shape)
-    if len(np.unique(flat)) != n:
-        return None
-    z = np.empty(n)
-    z[flat] = scores
-    return axes, z.reshape(shape)
-
-
-def _check_noise_variance(noise_variance: float | None) -> None:
-    if noise_variance is not None and not 0.0 <= noise_variance < math.inf:
-        raise ValueError(
-            f"noise_variance must be None or a finite number >= 0, got {noise_variance!r}"
-        )
