@@ -195,6 +195,18 @@ def test_the_volume_of_a_bowl_is_a_disc_s(seed):
     assert found.high < 0.35
 
 
+@pytest.mark.parametrize("is_grid", [True, False])
+def test_a_sharp_summit_is_within_the_interval(is_grid):
+    # f = -|x - c|, so the volume within c sd is pi (c sd)^2; the field's mean is round.
+    rng = np.random.default_rng(0)
+    u = np.column_stack([X.ravel(), Y.ravel()]) if is_grid else rng.random((100, 2))
+    sd = 0.2 * 0.14
+    z = -np.linalg.norm(u - 0.5, axis=1) + sd * rng.standard_normal(len(u))
+    found = near_optimal_volume(Landscape.from_points(u, z), noise_sd=sd)
+    assert found.low <= np.pi * sd**2 <= found.high
+    assert found.within_two.low <= 4 * np.pi * sd**2 <= found.within_two.high
+
+
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
 def test_an_invalid_noise_is_refused(value):
     with pytest.raises(ValueError, match="noise_sd"):

@@ -16,6 +16,8 @@ MIN_TRIALS = 50
 MAX_TRIALS = 200  # more are represented by so many of them
 MAX_RATIO = 4.0  # of the ends of the interval
 _HALF_CHI2 = 1.92  # half the 95 % quantile of chi-square with one degree of freedom
+_N_LAGS = 10  # classes of lags up to the fitted one
+_LEAST_PAIRS = 30
 _STEP = 1e-4  # of numerical derivatives, in logarithms
 # Distances at which the Matern correlation is one half, in units of its scale.
 HALF = {0.5: 0.6931471806, 1.5: 0.9689940865, 2.5: 1.0421222501, math.inf: 1.1774100226}
@@ -109,12 +111,42 @@ def correlation_lengths(landscape: Landscape, *, seed: int = 0) -> tuple[Estimat
     low = np.min([lengths * np.exp(-1.96 * sd) for lengths, sd in likely], axis=0)
     high = np.max([lengths * np.exp(1.96 * sd) for lengths, sd in likely], axis=0)
     nu = next(nu for nu, fit in fits.items() if fit is best)
+    value = HALF[nu] / best.factors
+    # Along a dimension with several lengths in its range the scores show the lag themselves.
+    low = np.where(value <= 1.0, np.minimum(low, value * _seen_lag(nu, best, x, z)), low)
     return tuple(
         Estimate.abstain("the dimension does not vary", n=n)
         if np.ptp(x[:, k]) == 0
-        else _length(float(HALF[nu] / best.factors[k]), float(low[k]), float(high[k]), n)
+        else _length(float(value[k]), float(low[k]), float(high[k]), n)
         for k in range(d)
     )
+
+
+def _seen_lag(nu: float, fit: AxisFit, x: np.ndarray, z: np.ndarray) -> float:
+    """The lag at which the scores' own variogram is half their variance, in units of the fit's.
+
+    At most 1. Scores have variance 1, and their noise that of the fit.
+    """
+    xw = x * fit.factors
+    h2 = squared_distances(xw, xw)
+    np.fill_diagonal(h2, 0.0)
+    p = _projection(correlation(nu, h2)[0] + fit.nugget * np.eye(len(z)))
+    noise = min(fit.nugget * float(z @ p @ z) / (len(z) - 1), 1.0)
+    pairs = np.triu_indices(len(z), 1)
+    lag = (np.sqrt(h2[pairs]) / HALF[nu] * _N_LAGS).astype(int)
+    near = lag < _N_LAGS
+    halved = 0.5 * (z[pairs[0]] - z[pairs[1]])[near] ** 2
+    counts = np.bincount(lag[near], minlength=_N_LAGS)
+    means = np.bincount(lag[near], halved, _N_LAGS) / np.maximum(counts, 1)
+    beyond = np.flatnonzero((means - noise >= 0.5 * (1.0 - noise)) & (counts >= _LEAST_PAIRS))
+    return float(beyond[0]) / _N_LAGS if len(beyond) else 1.0
+
+
+def _projection(k: np.ndarray) -> np.ndarray:
+    """``P = K^-1 - K^-1 1 1' K^-1 / 1' K^-1 1``."""
+    inverse = np.linalg.inv(k)
+    ones = inverse.sum(1)
+    return np.asarray(inverse - np.outer(ones, ones) / ones.sum())
 
 
 def _length(value: float, low: float, high: float, n: int) -> Estimate:
@@ -137,9 +169,7 @@ def _log_sd(nu: float, fit: AxisFit, x: np.ndarray) -> np.ndarray:
         np.fill_diagonal(h2, 0.0)
         return correlation(nu, h2)[0]
 
-    inverse = np.linalg.inv(covariance(0, 0.0) + fit.nugget * np.eye(n))
-    ones = inverse.sum(1)
-    p = inverse - np.outer(ones, ones) / ones.sum()
+    p = _projection(covariance(0, 0.0) + fit.nugget * np.eye(n))
     slopes = [(covariance(k, _STEP) - covariance(k, -_STEP)) / (2 * _STEP) for k in range(d)]
     pk = [p @ slope for slope in slopes] + [fit.nugget * p]
     traces = np.array([np.trace(m) for m in pk])

@@ -29,7 +29,7 @@ _STEP = 0.1  # of a dimension's range, for slopes
 _N_POINTS = 4096
 _N_TOPS = 5
 _N_NEAR = 500
-_LEAST_NEAR = 5
+_LEAST_NEAR = 16  # scores that show half a standard deviation of their noise at 2 standard errors
 _N_DRAWS = 200
 _SAME = math.erf(0.5)  # how often two noisy scores of one value differ by less than 1 s.d.
 
@@ -492,7 +492,8 @@ def near_optimal_volume(
     scores' places, and around the best of these; the share is ``mean(f >= max f - c sd)`` over the
     Sobol points. The value is the median of 200 draws; the interval holds 95 % of them and the
     sampling error of the points, and begins at 0 where the field's mean is within reach of its best
-    at fewer than 5 of the scores: so few do not show the shape of a summit.
+    at fewer than 16 of the scores: so few do not tell a sharp summit from a round one, and the
+    value is then for a round one.
 
     A field also serves for the trials of an adaptive search, which are no sample of the space.
     Counting trials or cells does not: noise raises the best of them, and too few are near it.
@@ -526,7 +527,7 @@ def near_optimal_volume(
     interval always covered it, and that of the hills except from zooming searches in 4 dimensions
     with noise 0.2 (9 of 12, the value 4 times too small). Of 20 x 20 cells of the bowl with noise
     0.2, counting found 0.02 instead of 0.08. A sharp tip is rounded: for ``-|x|`` with noise 0.2
-    the share is 4 to 9 times too large, and mostly outside of the interval.
+    the value is 4 to 15 times too large; the interval then begins at 0.
 
     Examples
     --------
