@@ -1,0 +1,461 @@
+"""Keras Tuner: tuners, oracles, and project folders, which are read without Keras Tuner.
+
+A project folder holds ``oracle.json`` and ``trial_<id>/trial.json``. Neither names the objective:
+it is the metric whose best value is the score of every trial. Both are overwritten in place while
+the search runs, so that a crash may leave the beginning of a file, or nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fractal_tuner.dimensions import (
+    MAX_TABLE,
+    Categorical,
+    Dimension,
+    Integer,
+    Ordinal,
+    Quantile,
+    Real,
+)
+from fractal_tuner.readers.record import Entry, Record, count, log_of, score_label
+from fractal_tuner.space import Params, SearchSpace
+
+State = dict[str, Any]
+
+_TUNER = "tuner/"  # what Hyperband keeps among the hyperparameters
+_RESOURCE = "tuner/epochs"
+
+
+def read_oracle(
+    oracle: Any,
+    name: str,
+    *,
+    space: SearchSpace | None,
+    score: str | None,
+    maximize: bool | None,
+) -> Record:
+    """The record of an oracle, or of the tuner that has it, called ``name``."""
+    states = {trial_id: trial.get_state() for trial_id, trial in oracle.trials.items()}
+    budget = getattr(oracle, "max_trials", None) or math.inf
+    ended = len(states) >= budget and not oracle.ongoing_trials
+    return _record(
+        oracle.get_state(),
+        states,
+        name if name.startswith("Fractal") else f"Keras Tuner {name}",
+        [],
+        objective=(oracle.objective.name, oracle.objective.direction),
+        stop_reason="budget" if ended else None,
+        space=space,
+        score=score,
+        maximize=maximize,
+    )
+
+
+def read_project(
+    path: Path, *, space: SearchSpace | None, score: str | None, maximize: bool | None
+) -> Record:
+    """The record of a project folder, or of the folder that holds a single one.
+
+    Raises
+    ------
+    ValueError
+        If there is no project, or several.
+    """
+    folder = _project(path)
+    notes: list[str] = []
+    oracle = _load(folder / "oracle.json", folder, notes) or {}
+    states: dict[str, State] = {}
+    for inside in sorted(folder.glob("trial_*")):
+        if inside.is_dir():
+            trial_id = inside.name.removeprefix("trial_")
+            states[trial_id] = _load(inside / "trial.json", folder, notes) or {}
+    return _record(
+        oracle,
+        states,
+        _tool(oracle),
+        notes,
+        objective=None,
+        stop_reason=None,
+        space=space,
+        score=score,
+        maximize=maximize,
+    )
+
+
+def _project(path: Path) -> Path:
+    def is_project(folder: Path) -> bool:
+        trials = folder.glob("trial_*/trial.json")
+        return (folder / "oracle.json").is_file() or next(trials, None) is not None
+
+    if is_project(path):
+        return path
+    inside = sorted(f for f in path.iterdir() if f.is_dir() and is_project(f))
+    if len(inside) != 1:
+        found = f"several: {[f.name for f in inside]}" if inside else "none"
+        raise ValueError(f"{path} must be the folder of one Keras Tuner project; it holds {found}")
+    return inside[0]
+
+
+def _tool(oracle: State) -> str:
+    """The tuner, as far as the state of its oracle tells it."""
+    if "windows" in oracle:
+        return "FractalTuner"
+    if "brackets" in oracle:
+        return "Keras Tuner Hyperband"
+    if "num_initial_points" in oracle:
+        return "Keras Tuner BayesianOptimization"
+    return "Keras Tuner"
+
+
+def _load(file: Path, folder: Path, notes: list[str]) -> State | None:
+    """The JSON object in a file; of a torn one, what is whole of it; None if that is nothing."""
+    name = file.relative_to(folder)
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        notes.append(f"{name} is missing")
+        return None
+    except OSError as error:
+        notes.append(f"{name} cannot be read: {error.strerror}")
+        return None
+    try:
+        found, end = json.JSONDecoder().raw_decode(text.strip())
+        if text.strip()[end:]:
+            notes.append(f"{name} has the rest of an older file at its end, which was left out")
+    except (json.JSONDecodeError, RecursionError):
+        found = _whole_part(text)
+        left = "its beginning was read" if found else "nothing of it can be read"
+        notes.append(f"{name} is torn: {left}")
+    return found if isinstance(found, dict) else None
+
+
+def _whole_part(text: str) -> Any:
+    """The value that the beginning of a JSON text describes, cut behind its last whole member."""
+    closers: list[str] = []
+    whole = ""
+    in_string = escaped = False
+    for i, character in enumerate(text):
+        if in_string:
+            in_string = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        elif character == '"':
+            in_string = True
+        elif character in "{[":
+            closers.append("}" if character == "{" else "]")
+        elif character in "}]" and closers:
+            closers.pop()
+            whole = text[: i + 1] + "".join(reversed(closers))
+        elif character == ",":
+            whole = text[:i] + "".join(reversed(closers))
+    try:
+        return json.loads(whole)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+
+
+def _record(
+    oracle: State,
+    states: Mapping[str, State],
+    tool: str,
+    notes: list[str],
+    *,
+    objective: tuple[str, str] | None,
+    stop_reason: str | None,
+    space: SearchSpace | None,
+    score: str | None,
+    maximize: bool | None,
+) -> Record:
+    started = [t for t in _list(oracle, "start_order") if t in states]
+    order = dict.fromkeys(started + sorted(states))
+    hps = _Hyperparameters(
+        [_hyperparameters(oracle), *(_hyperparameters(states[t]) for t in order)]
+    )
+    found = objective or _objective([states[t] for t in order], notes)
+    metric, direction = found
+    if score is not None and score != metric:
+        known = sorted({m for s in states.values() for m in _metrics(s)})
+        if score not in known:
+            raise ValueError(f"score {score!r} was not recorded; recorded are {known}")
+        metric = score
+        direction = next(_metrics(s)[score][1] for s in states.values() if score in _metrics(s))
+    larger = direction == "max" if maximize is None else maximize
+    sign = 1 if larger else -1
+    ends = {t: i for i, t in enumerate(_list(oracle, "end_order"))}
+    waiting = {*_list(oracle, "retry_queue")}
+    running = {*(oracle.get("ongoing_trials") or {}).values()}
+    starts = (oracle.get("display") or {}).get("trial_start") or {}
+    entries: dict[str, Entry] = {}
+    late: dict[str, int] = {}
+    for trial_id in order:
+        state = states[trial_id]
+        values = _hyperparameters(state).get("values")
+        if not isinstance(values, dict):
+            notes.append(f"trial {trial_id} is lost: its hyperparameters cannot be read")
+            continue
+        params, filled = hps.active(values)
+        for name in filled:
+            late[name] = late.get(name, 0) + 1
+        entry = Entry(
+            params, told=ends.get(trial_id, math.inf), started=_unix(starts.get(trial_id))
+        )
+        entry.details["trial_id"] = trial_id
+        if (epochs := values.get(_RESOURCE)) is not None:
+            entry.resource = entry.details["epochs"] = float(epochs)
+        _settle(
+            entry, state, metric, sign, own=score is None, retried=trial_id in waiting | running
+        )
+        if entry.status == "running" and trial_id in ends:
+            notes.append(f"the outcome of trial {trial_id} is lost")
+        entries[trial_id] = entry
+    for name, n in late.items():
+        notes.append(f"{count(n, 'trial')} ran before {name!r} was known: its default is shown")
+    _set_windows(entries, oracle.get("windows") or {})
+    log, _ = log_of(list(entries.values()), notes, space=space, known=hps.space or hps.dimensions)
+    if not len(log):
+        notes.append("no trial was recorded")
+    seed = oracle.get("seed")
+    label = score_label(metric, larger)
+    return Record(log, tool, label, stop_reason=stop_reason, seed=seed, notes=tuple(notes))
+
+
+def _settle(
+    entry: Entry, state: State, metric: str, sign: int, *, own: bool, retried: bool
+) -> None:
+    """Write down how a trial ended; ``own`` if the score is that of the tuner."""
+    metrics = _metrics(state)
+    entry.details["metrics"] = {m: best for m, (best, _, _) in metrics.items()}
+    status = state.get("status")
+    value = state.get("score") if own else None
+    if metric in metrics:
+        best, _, folds = metrics[metric]
+        value = best if value is None else value
+        # Of a single number the score is the mean of nothing.
+        entry.folds = [sign * f for f in folds] if len(folds) > 1 else ()
+    if retried or status in ("RUNNING", "IDLE", "STOPPED"):
+        entry.status = "running"
+    elif status in ("FAILED", "INVALID"):
+        message = str(state.get("message") or "failed").strip()
+        entry.status, entry.error, entry.folds = "failed", message.splitlines()[-1], ()
+    elif isinstance(value, int | float) and math.isfinite(value):
+        entry.score = sign * float(value)
+    elif status == "COMPLETED":
+        entry.status, entry.error = "failed", f"the score is {value}"
+    else:  # a torn file
+        entry.status = "running"
+    if entry.status == "running":
+        entry.folds = ()
+
+
+def _set_windows(entries: Mapping[str, Entry], windows: Mapping[str, Any]) -> None:
+    """Where our own oracle was looking."""
+    places: dict[Any, int] = {trial_id: place for place, trial_id in enumerate(entries)}
+    for trial_id, entry in entries.items():
+        if isinstance(found := windows.get(trial_id), dict):
+            center = places.get(found.get("center"))
+            entry.window = (found["level"], center, found["sides"])
+
+
+def _objective(states: Sequence[State], notes: list[str]) -> tuple[str, str]:
+    """The metric whose best value is every trial's score, and its direction."""
+    scored = [(s["score"], _metrics(s)) for s in states if _is_finite(s.get("score"))]
+    if not scored:
+        return "score", "min"
+    fitting = [
+        (name, direction)
+        for name, (_, direction, _) in scored[0][1].items()
+        if all(
+            name in metrics and math.isclose(metrics[name][0], score, rel_tol=1e-9)
+            for score, metrics in scored
+        )
+    ]
+    if not fitting:
+        notes.append(
+            "no metric has the scores of the trials as its best values: the score is taken to be "
+            "minimised, as Keras Tuner does with several objectives; maximize=True reverses it"
+        )
+        return "score", "min"
+    fitting.sort(key=lambda found: not found[0].startswith("val_"))
+    if len(fitting) > 1:
+        notes.append(
+            f"the objective may be any of {', '.join(n for n, _ in fitting)}, which have the same "
+            f"values; {fitting[0][0]!r} was taken, score= chooses another"
+        )
+    return fitting[0]
+
+
+def _metrics(state: State) -> dict[str, tuple[float, str, list[float]]]:
+    """Best value of each metric, its direction, and the values of the executions behind it."""
+    found: dict[str, tuple[float, str, list[float]]] = {}
+    metrics = state.get("metrics")
+    histories = metrics.get("metrics") if isinstance(metrics, dict) else None
+    for name, history in (histories or {}).items():
+        if not isinstance(history, dict):
+            continue
+        direction = history.get("direction", "min")
+        means = []
+        for observation in history.get("observations") or ():
+            values = observation.get("value")
+            values = values if isinstance(values, list) else [values]
+            if values and all(map(_is_finite, values)):
+                means.append((math.fsum(values) / len(values), [float(v) for v in values]))
+        if means:
+            best = (max if direction == "max" else min)(means, key=lambda pair: pair[0])
+            found[name] = best[0], direction, best[1]
+    return found
+
+
+class _Hyperparameters:
+    """The hyperparameters of a project: dimensions, conditions and defaults.
+
+    Parameters
+    ----------
+    configs : iterable of dict
+        ``HyperParameters.get_config()`` of the oracle and the trials; the first that has an entry
+        under some conditions decides.
+    """
+
+    def __init__(self, configs: Iterable[State]) -> None:
+        self._entries: dict[str, State] = {}
+        for config in configs:
+            for hp in config.get("space") or ():
+                if isinstance(hp, dict) and isinstance(hp.get("config"), dict):
+                    entry = {"conditions": [], **hp["config"], "kind": hp.get("class_name")}
+                    if "name" in entry and not str(entry["name"]).startswith(_TUNER):
+                        mark = json.dumps([entry["name"], entry["conditions"]], default=str)
+                        self._entries.setdefault(mark, entry)
+        self.dimensions: dict[str, Dimension] = {}
+        for entry in self._entries.values():
+            dimension = _dimension(entry)
+            if dimension is not None:
+                self.dimensions.setdefault(entry["name"], dimension)
+        self.space = self._space()
+
+    def _space(self) -> SearchSpace | None:
+        """The space with its conditions; None where one name stands under several of them."""
+        names = [entry["name"] for entry in self._entries.values()]
+        if not names or len(set(names)) < len(names) or len(self.dimensions) < len(names):
+            return None
+        conditions = {}
+        for entry in self._entries.values():
+            if pairs := [(c["name"], c["values"]) for c in _conditions(entry)]:
+                conditions[entry["name"]] = pairs
+        try:
+            return SearchSpace(self.dimensions, conditions=conditions)
+        except (TypeError, ValueError):
+            return None
+
+    def active(self, values: Params) -> tuple[Params, list[str]]:
+        """The active ones of a trial's values, and the names of those that are defaults."""
+        params: Params = {}
+        filled = []
+        names = {entry["name"] for entry in self._entries.values()}
+        left = list(self._entries.values())
+        while left:
+            parents = {entry["name"] for entry in left}
+            # A condition on itself, or a circle, is broken at the first entry.
+            free = (e for e in left if not any(c["name"] in parents for c in _conditions(e)))
+            entry = next(free, left[0])
+            left.remove(entry)
+            name = entry["name"]
+            if name in params or not all(
+                params.get(c["name"]) in c["values"] for c in _conditions(entry)
+            ):
+                continue
+            if name not in values:
+                filled.append(name)
+            params[name] = values.get(name, _default(entry))
+        strangers = {n: v for n, v in values.items() if n not in names and not n.startswith(_TUNER)}
+        return params | strangers, filled
+
+
+def _conditions(entry: State) -> list[State]:
+    return [c["config"] for c in entry["conditions"] if isinstance(c, dict) and "config" in c]
+
+
+def _default(entry: State) -> Any:
+    for name in ("default", "value", "min_value"):
+        if entry.get(name) is not None:
+            return entry[name]
+    return entry["values"][0] if entry.get("values") else False
+
+
+def _dimension(entry: State) -> Dimension | None:
+    """The dimension of a hyperparameter; None where its description cannot be understood."""
+    kind = entry["kind"]
+    try:
+        if kind == "Boolean":
+            return Categorical([False, True])
+        if kind == "Fixed":
+            return Categorical([entry["value"]])
+        if kind == "Choice":
+            values = list(dict.fromkeys(entry["values"]))
+            is_scale = bool(entry.get("ordered")) and len(values) > 1
+            return Ordinal(values) if is_scale else Categorical(values)
+        if kind in ("Int", "Float"):
+            return _numbers(entry, is_integer=kind == "Int")
+    except (KeyError, TypeError, ValueError):
+        pass
+    return None
+
+
+def _numbers(entry: State, *, is_integer: bool) -> Dimension:
+    low, high, step = entry["min_value"], entry["max_value"], entry.get("step")
+    sampling = entry.get("sampling") or "linear"
+    if low == high:
+        return Categorical([low])
+    if step is None or (is_integer and step == 1 and sampling == "linear"):
+        if is_integer:
+            return Integer(low, high, sampling == "log")
+        if sampling == "reverse_log":
+            return Quantile(_ReverseLog(low, high))
+        return Real(low, high, sampling == "log")
+    if sampling == "linear":
+        n = int((high - low) / step + 1e-8) + 1  # the end is a value
+        if n > MAX_TABLE:
+            return Integer(low, high) if is_integer else Real(low, high)
+        values = [low + i * step for i in range(n)]
+    else:
+        n = int(math.log(high / low, step) + 1e-8) + 1
+        powers = [low * math.pow(step, i) for i in range(n)]
+        values = powers if sampling == "log" else [low + high - power for power in powers]
+    if is_integer:
+        values = [int(v) for v in values]
+    return Ordinal(values, sampling == "log") if len(values) > 1 else Categorical(values)
+
+
+class _ReverseLog:
+    """Keras Tuner's sampling "reverse_log", a logarithmic scale in a mirror, as a distribution."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self._low, self._high = low, high
+
+    def ppf(self, q: float, /) -> float:
+        mirrored = float(self._low * (self._high / self._low) ** (1 - q))
+        return min(max(self._low + self._high - mirrored, self._low), self._high)
+
+
+def _hyperparameters(state: State) -> State:
+    found = state.get("hyperparameters")
+    return found if isinstance(found, dict) else {}
+
+
+def _list(state: State, name: str) -> list[str]:
+    found = state.get(name)
+    return [v for v in found if isinstance(v, str)] if isinstance(found, list) else []
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _unix(text: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (TypeError, ValueError):
+        return None
