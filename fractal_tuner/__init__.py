@@ -9,7 +9,24 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fractal_tuner.analysis.boxcount import (
+        boundary_dimension,
+        box_dimension,
+        contour_dimension,
+        failure_dimension,
+    )
+    from fractal_tuner.analysis.correlation import correlation_lengths
+    from fractal_tuner.analysis.estimate import Estimate
+    from fractal_tuner.analysis.importance import importance
     from fractal_tuner.analysis.local import gradient_magnitude, local_complexity, map_correlation
+    from fractal_tuner.analysis.noise import corrected_best, indistinguishable, noise_share
+    from fractal_tuner.analysis.optimum import (
+        basins,
+        domain_edges,
+        near_optimal_volume,
+        plateau_share,
+    )
+    from fractal_tuner.analysis.roughness import roughness
     from fractal_tuner.dimensions import Categorical, Integer, Ordinal, Real
     from fractal_tuner.landscape import Landscape
     from fractal_tuner.mapping import map_landscape
@@ -45,6 +62,22 @@ __all__ = [
     "gradient_magnitude",
     "local_complexity",
     "map_correlation",
+    "roughness",
+    "correlation_lengths",
+    "box_dimension",
+    "boundary_dimension",
+    "contour_dimension",
+    "failure_dimension",
+    "Estimate",
+    # what to do next
+    "importance",
+    "noise_share",
+    "indistinguishable",
+    "corrected_best",
+    "domain_edges",
+    "basins",
+    "plateau_share",
+    "near_optimal_volume",
     "HistoryDisplay",
     "ZoomPathDisplay",
 ]
@@ -68,6 +101,21 @@ _HOMES = {
     "gradient_magnitude": "analysis.local",
     "local_complexity": "analysis.local",
     "map_correlation": "analysis.local",
+    "roughness": "analysis.roughness",
+    "correlation_lengths": "analysis.correlation",
+    "box_dimension": "analysis.boxcount",
+    "boundary_dimension": "analysis.boxcount",
+    "contour_dimension": "analysis.boxcount",
+    "failure_dimension": "analysis.boxcount",
+    "Estimate": "analysis.estimate",
+    "importance": "analysis.importance",
+    "noise_share": "analysis.noise",
+    "indistinguishable": "analysis.noise",
+    "corrected_best": "analysis.noise",
+    "domain_edges": "analysis.optimum",
+    "basins": "analysis.optimum",
+    "plateau_share": "analysis.optimum",
+    "near_optimal_volume": "analysis.optimum",
     "HistoryDisplay": "report",
     "ZoomPathDisplay": "report",
 }

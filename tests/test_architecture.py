@@ -83,7 +83,8 @@ def imported(file: Path) -> set[str]:
 def our_modules(names: set[str]) -> set[str]:
     """Those of our modules that stand behind dotted names; a public name stands for its home."""
     inside = {name.split(".")[1] for name in names if name.startswith("fractal_tuner.")}
-    return {fractal_tuner._HOMES.get(name, name) for name in inside} - {"__version__"}
+    homes = {fractal_tuner._HOMES.get(name, name) for name in inside}
+    return {home.split(".")[0] for home in homes} - {"__version__"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))

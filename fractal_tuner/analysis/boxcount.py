@@ -28,7 +28,7 @@ from fractal_tuner.analysis.boxes import (
     point_box_counts,
 )
 from fractal_tuner.analysis.estimate import Estimate
-from fractal_tuner.landscape import Landscape
+from fractal_tuner.landscape import Landscape, check_landscape
 
 _MIN_SIZES = 4
 _MIN_SPAN = 8  # of the largest size over the smallest
@@ -136,9 +136,9 @@ def boundary_dimension(mask: np.ndarray) -> BoxDimension:
     contours of fractional Brownian surfaces by 0.1 to 0.2 on 32 x 32, by 0.1 on 128 x 128; smooth
     ones read 0.06 too high on 64 x 64. The interval is 1.5 times as wide as that of
     :func:`box_dimension`, and its upper end is raised by the excess over a smooth boundary. It then
-    held the truth for 0.87 of 110 contours on 32 x 32 and 0.95 of 120 on 128 x 128. Grids with fewer than
-    25 cells a side have too few box sizes. Boxes larger than any that is empty are left out; where
-    that leaves too few sizes, as for a wave of a few cells, there is no value.
+    held the truth for 0.87 of 110 contours on 32 x 32 and 0.95 of 120 on 128 x 128. Grids with
+    fewer than 25 cells a side have too few box sizes. Boxes larger than any that is empty are left
+    out; where that leaves too few sizes, as for a wave of a few cells, there is no value.
 
     Examples
     --------
@@ -231,6 +231,7 @@ def failure_dimension(landscape: Landscape) -> BoxDimension:
     >>> round(failure_dimension(landscape).value, 1)
     1.0
     """
+    check_landscape(landscape)
     if (silence := _no_grid(landscape)) is not None:
         return silence
     checked_scores(landscape.scores)

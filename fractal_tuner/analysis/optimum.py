@@ -12,7 +12,8 @@ from scipy.spatial import cKDTree
 
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.importance import Design, Emulator, sobol_points
-from fractal_tuner.landscape import Landscape
+from fractal_tuner.landscape import Landscape, check_landscape
+from fractal_tuner.observations import score_noise
 
 if TYPE_CHECKING:
     from fractal_tuner.dimensions import Code, Dimension
@@ -268,6 +269,7 @@ def basins(landscape: Landscape) -> Basins:
     >>> basins(Landscape.from_grid(two_hills + noise, noise_variance=0.1**2)).value
     2.0
     """
+    check_landscape(landscape)
     design = Design.of(landscape)
     reason = design.problem()
     if landscape.noise_variance is None:
@@ -390,6 +392,8 @@ def _steps(landscape: Landscape) -> list[tuple[int, ...]]:
 def _near_edges(x: np.ndarray, least: int = 8) -> np.ndarray:
     """Each place and its nearest neighbours."""
     n, d = x.shape
+    if n < 2:
+        return np.empty((0, 2), dtype=np.intp)
     k = min(n - 1, least if least == 1 else max(least, 2 * (d + 1)))
     near = cKDTree(x).query(x, k=k + 1)[1].reshape(n, k + 1)
     edges = np.column_stack([np.repeat(np.arange(n), k + 1), near.ravel()])
@@ -444,6 +448,7 @@ def plateau_share(landscape: Landscape) -> Estimate:
     >>> round(plateau_share(Landscape.from_grid(10 * z, noise_variance=1.0)).value, 1)
     0.1
     """
+    check_landscape(landscape)
     if landscape.noise_variance is None:
         return Estimate.abstain(_UNKNOWN_NOISE, n=0)
     sd = math.sqrt(landscape.noise_variance)
@@ -481,7 +486,7 @@ class NearOptimalVolume(Estimate):
 
 
 def near_optimal_volume(
-    trials: TrialLog | Landscape, *, noise_sd: float | None = None, seed: int = 0
+    landscape: Landscape | TrialLog, *, noise_sd: float | None = None, seed: int = 0
 ) -> NearOptimalVolume:
     """Share of the space that cannot be told from the best: within 1 and 2 s.d. of the noise.
 
@@ -500,11 +505,11 @@ def near_optimal_volume(
 
     Parameters
     ----------
-    trials : TrialLog or Landscape
-        Of more than 300 scores a random 300 enter.
+    landscape : Landscape or TrialLog
+        Of more than 300 scores a random 300 enter. A log has its conditional dimensions too.
     noise_sd : float, optional
-        Standard deviation of the noise in a score. By default the landscape's; a log has none:
-        give ``noise_share(trials).sd``.
+        Standard deviation of the noise in a score. By default what the landscape, or the folds or
+        repeats of the log, know of it.
     seed : int, default=0
         Of the Sobol points and the draws.
 
@@ -539,9 +544,14 @@ def near_optimal_volume(
     """
     if noise_sd is not None and not 0.0 <= noise_sd < math.inf:
         raise ValueError(f"noise_sd must be None or a finite number >= 0, got {noise_sd!r}")
-    design = Design.of(trials)
-    if noise_sd is None and isinstance(trials, Landscape) and trials.noise_variance is not None:
-        noise_sd = math.sqrt(trials.noise_variance)
+    design = Design.of(landscape)
+    if noise_sd is None:
+        if isinstance(landscape, Landscape):
+            variance = landscape.noise_variance
+        else:
+            noise = score_noise(landscape)
+            variance = noise.variance if noise else None
+        noise_sd = None if variance is None else math.sqrt(variance)
     reason = design.problem()
     if noise_sd is None:
         reason = "the noise is unknown: give noise_sd"
