@@ -529,7 +529,8 @@ def test_views_go_along_with_permuted_and_mirrored_axes_and_affine_scores(
 
 
 def test_an_axis_that_does_not_matter_gets_a_wide_bandwidth():
-    # Root mean squared errors with one bandwidth for all axes: 0.15 to 0.19; so: 0.02 to 0.03.
+    # Root mean squared errors at 500 random places, over 5 seeds: 0.006 to 0.009; with the best
+    # single bandwidth of nine for all axes 0.15 to 0.18.
     x = np.random.default_rng(0).random((150, 3))
 
     def ridge(x):
@@ -542,7 +543,7 @@ def test_an_axis_that_does_not_matter_gets_a_wide_bandwidth():
     assert error < 0.05**2
     at = np.random.default_rng(1).random((500, 3))
     rmse = np.sqrt(np.mean((landscape.smoothed(at=at).scores - ridge(at)) ** 2))
-    assert rmse < 0.05
+    assert rmse < 0.02
     alike = landscape.smoothed(float(np.exp(np.mean(np.log([h[0], 0.3, 0.3])))), at=at)
     assert np.sqrt(np.mean((alike.scores - ridge(at)) ** 2)) > 2 * rmse
 
@@ -559,13 +560,13 @@ def test_bandwidths_may_be_given_for_each_axis():
 
 
 def test_many_scores_are_sampled_with_the_bandwidth_that_was_asked_for():
-    # The s.e. of a fit to a sample of noise 0.1 was 0.008; a thousand nearest neighbours would
-    # make the kink below sharp.
+    # Over 10 seeds the errors are at most 0.003; a thousand nearest neighbours would make the kink
+    # below sharp.
     x = np.random.default_rng(0).random((20_000, 1))
     kink = np.abs(x[:, 0] - 0.5)
     smooth = Landscape.from_points(x, kink).smoothed(0.1, at=[[0.5], [0.25]])
     expected = [0.1 * np.sqrt(2 / np.pi), 0.25]
-    np.testing.assert_allclose(smooth.scores, expected, atol=0.012)
+    np.testing.assert_allclose(smooth.scores, expected, atol=0.005)
 
 
 @pytest.mark.slow

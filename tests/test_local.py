@@ -326,7 +326,8 @@ def test_categories_and_bandwidths_are_refused(analyze):
 
 @pytest.mark.parametrize("is_grid", [True, False])
 def test_standard_errors_of_slopes_are_those_of_noise(is_grid):
-    # Root mean square of error by standard error over 8 noises: 1.00 +- 0.05 over 10 sets.
+    # Root mean square of error by standard error over 8 noises: over 10
+    # seeds 1.00 +- 0.03 on the grid and 0.98 +- 0.04 at random places.
     rng = np.random.default_rng(0)
     x = np.column_stack([X.ravel(), Y.ravel()]) if is_grid else rng.random((400, 2))
     axes = {"lr": Real(1e-4, 1, log=True), "depth": Real(1, 5)}

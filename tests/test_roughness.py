@@ -205,6 +205,21 @@ def test_known_noise_narrows_the_interval():
         assert known.noise.low == known.noise.value == known.noise.high
 
 
+def test_known_noise_that_the_scores_refute_is_not_used():
+    unknown = rough_grid(noisy_bump(0.05))
+    refuted = rough_grid(noisy_bump(0.05), noise_variance=0.5 * BUMP.var())
+    assert refuted == unknown
+
+
+def test_the_share_of_the_space_explored_is_that_near_trials():
+    rng = np.random.default_rng(0)
+    u = rng.random((100, 2))
+    # Of a quarter of the space, a margin around it counts too.
+    for places, least, most in [(u, 0.9, 1.0), (0.5 * u, 0.25, 0.45)]:
+        assert least <= rough_points(places, places.sum(1)).explored <= most
+    assert rough_grid(BUMP).explored == 1.0
+
+
 @pytest.mark.parametrize("stretch", [3, 10])
 def test_axes_of_different_scales_are_equalised(stretch):
     # Over 20 seeds the root mean square error is 0.04; without factors 0.10 and 0.24.
@@ -362,7 +377,7 @@ def test_a_step_gets_no_wrong_number():
 
 
 def test_what_may_be_smooth_or_rough_has_an_interval_and_no_value():
-    # Two of 15 surfaces of H = 0.8 are such.
+    # Of 100 surfaces of H = 0.8 with 5 % noise 18 have no value.
     found = [rough_grid(brownian(0.9, 0.05, seed)) for seed in range(4)]
     for f in found:
         assert math.isnan(f.value) == (f.reason is not None) == (f.verdict == "not enough data")

@@ -44,6 +44,7 @@ MIN_FACTOR = 0.01  # of an axis that has an effect
 
 _FINE = np.linspace(HURST[0], HURST[-1], 961)
 _HALF_CHI2 = 1.92  # half the 95 % quantile of chi-square with one degree of freedom
+_HALF_BAR_CHI2 = 1.35  # the same at a parameter's bound, where half of all cases have no gain
 _CONSTANT = 1e-12  # relative spread that rounding alone can cause
 _NONE = 1e-7  # a known noise variance below this share of the scores' counts as none
 _P_NO_NOISE = 0.1  # prior probability; the rest is spread over the logarithm of the odds
@@ -171,8 +172,8 @@ def roughness(landscape: Landscape, *, seed: int = 0) -> Roughness:
 
     Sums of one-dimensional functions and steps are not Gaussian-like. On a full grid they are found
     out by a madogram that does not fit, and there is no value; elsewhere D is then a description.
-    So is a grid along one of whose axes nothing changes: project it onto the others. Of white
-    noise, about one case in 50 is not recognised as noise.
+    Of white noise, about one case in 50 is not recognised as noise. A grid along one of whose axes
+    nothing changes has no value either: project it onto the others, over which D is less by 1.
 
     Examples
     --------
@@ -356,7 +357,7 @@ def _judged(
 
     fine = CubicSpline(HURST, by_hurst)(_FINE)
     hurst = float(_FINE[fine.argmax()])
-    noise_is_evident = peak - float(surface[:, 0].max()) > _HALF_CHI2
+    noise_is_evident = peak - float(surface[:, 0].max()) > _HALF_BAR_CHI2  # Self & Liang 1987
     if subgrid is None:
         low, high = _interval(_FINE, fine)
         if noise_variance is None and not noise_is_evident:
