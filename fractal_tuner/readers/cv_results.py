@@ -69,8 +69,10 @@ def record_of(
     sign = -1 if maximize is False else 1
     scores = sign * _floats(results[_MEAN + chosen])
     splits = [n for n in results if n.startswith("split") and n.endswith(f"_test_{chosen}")]
-    folds = sign * np.array([_floats(results[n]) for n in splits]).reshape(len(splits), -1)
+    folds = sign * np.array([_floats(results[n]) for n in splits]).reshape(len(splits), len(params))
     resources = _floats(results["n_resources"]) if "n_resources" in results else None
+    if resources is not None:
+        params = _without_resource(params, resources)
     seconds = {
         name: _floats(results[f"mean_{name}"])
         for name in ("fit_time", "score_time")
@@ -110,6 +112,15 @@ def _chosen(metrics: Sequence[str], score: str | None, notes: list[str]) -> str:
     if len(metrics) > 1:
         notes.append(f"of the metrics {', '.join(metrics)} the first was taken as the score")
     return metrics[0]
+
+
+def _without_resource(
+    params: Sequence[dict[str, Any]], resources: np.ndarray
+) -> Sequence[dict[str, Any]]:
+    """Candidates without the parameter that halving uses as its resource, if it is one."""
+    names = set(params[0]) if params else set()
+    spent = {n for n in names if all(p.get(n) == r for p, r in zip(params, resources, strict=True))}
+    return [{n: v for n, v in p.items() if n not in spent} for p in params]
 
 
 def _floats(column: Sequence[Any]) -> np.ndarray:

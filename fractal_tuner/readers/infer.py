@@ -12,7 +12,7 @@ from fractal_tuner.dimensions import Categorical, Dimension, Integer, Ordinal, R
 from fractal_tuner.space import Params, SearchSpace
 
 _MOST_STEPS = 1000  # different numbers that may still be a list
-_LOG_RATIO = 100.0  # two decades
+_LOG_RATIO = 100  # two decades
 
 
 def infer_space(params: Iterable[Mapping[str, Any]]) -> SearchSpace:
@@ -123,9 +123,10 @@ def _is_finite_number(value: Any) -> bool:
 
 def _is_log_spread(ordered: Sequence[float]) -> bool:
     low, high = ordered[0], ordered[-1]
-    if low <= 0 or high / low <= _LOG_RATIO:
+    if low <= 0 or high <= _LOG_RATIO * low:
         return False
     middles = (np.arange(len(ordered)) + 0.5) / len(ordered)
     linear = [(v - low) / (high - low) for v in ordered]
-    log = [math.log(v / low) / math.log(high / low) for v in ordered]
+    width = math.log(high) - math.log(low)
+    log = [(math.log(v) - math.log(low)) / width for v in ordered]
     return bool(np.abs(log - middles).max() < np.abs(linear - middles).max())

@@ -9,7 +9,7 @@ from typing import Any
 
 from fractal_tuner.dimensions import Categorical, Dimension, Integer, Ordinal, Quantile, Real
 from fractal_tuner.readers.logs import rescored
-from fractal_tuner.readers.record import Record, count
+from fractal_tuner.readers.record import Record
 from fractal_tuner.space import Condition, Parameter, SearchSpace
 from fractal_tuner.trials import Journal, TrialLog
 
@@ -28,8 +28,9 @@ def read_journal(
     ValueError
         If the file is no journal, is damaged before its last line, or has another space.
     """
-    records = Journal.read(path)
-    n_lines = path.read_bytes().count(b"\n")
+    *lines, rest = path.read_bytes().split(b"\n")
+    records = Journal.read(path)  # later: what was being written may be whole by now
+    is_whole = len(records) >= len(lines) + bool(rest)
     notes: list[str] = []
     if not records:
         empty = space or SearchSpace.union([{}])
@@ -40,10 +41,10 @@ def read_journal(
             raise ValueError(f"{path} is not a journal: its first line has no search space")
         space = _RecordedSpace(header["space"], notes)
     log = TrialLog.read(path, space)
-    if not path.read_bytes().endswith(b"\n") or n_lines > len(records):
+    if not is_whole:
         notes.append(
             f"the last line of {path.name} is not whole (a write was cut off, or is going on); "
-            f"the {count(len(log), 'trial')} before it were read"
+            "the lines before it were read"
         )
     fingerprint = header.get("fingerprint") or {}
     name = fingerprint.get("steering metric") or fingerprint.get("scoring")
@@ -68,6 +69,8 @@ def _stop_reason(log: TrialLog, budget: Mapping[str, Any]) -> str | None:
         and max((t.score for t in log.told if t.error is None), default=-math.inf) >= target
     ):
         return "target"
+    if len({trial.key for trial in log}) == log.space.size:
+        return "space exhausted"
     return "budget" if most is not None and len(log) >= most else None
 
 

@@ -69,16 +69,19 @@ def read_project(
     """
     folder = _project(path)
     notes: list[str] = []
-    oracle = _load(folder / "oracle.json", folder, notes) or {}
+    oracle, is_whole = _load(folder / "oracle.json", folder, notes)
+    tool = _tool(oracle)
+    if not is_whole:  # a window may lack sides
+        oracle.pop("windows", None)
     states: dict[str, State] = {}
     for inside in sorted(folder.glob("trial_*")):
         if inside.is_dir():
             trial_id = inside.name.removeprefix("trial_")
-            states[trial_id] = _load(inside / "trial.json", folder, notes) or {}
+            states[trial_id] = _load(inside / "trial.json", folder, notes)[0]
     return _record(
         oracle,
         states,
-        _tool(oracle),
+        tool,
         notes,
         objective=None,
         stop_reason=None,
@@ -113,26 +116,27 @@ def _tool(oracle: State) -> str:
     return "Keras Tuner"
 
 
-def _load(file: Path, folder: Path, notes: list[str]) -> State | None:
-    """The JSON object in a file; of a torn one, what is whole of it; None if that is nothing."""
+def _load(file: Path, folder: Path, notes: list[str]) -> tuple[State, bool]:
+    """The JSON object in a file, or what is whole of it; and whether that is all."""
     name = file.relative_to(folder)
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         notes.append(f"{name} is missing")
-        return None
+        return {}, False
     except OSError as error:
         notes.append(f"{name} cannot be read: {error.strerror}")
-        return None
+        return {}, False
+    is_whole = True
     try:
         found, end = json.JSONDecoder().raw_decode(text.strip())
         if text.strip()[end:]:
             notes.append(f"{name} has the rest of an older file at its end, which was left out")
     except (json.JSONDecodeError, RecursionError):
-        found = _whole_part(text)
+        found, is_whole = _whole_part(text), False
         left = "its beginning was read" if found else "nothing of it can be read"
         notes.append(f"{name} is torn: {left}")
-    return found if isinstance(found, dict) else None
+    return (found, is_whole) if isinstance(found, dict) else ({}, False)
 
 
 def _whole_part(text: str) -> Any:
@@ -174,7 +178,7 @@ def _record(
     started = [t for t in _list(oracle, "start_order") if t in states]
     order = dict.fromkeys(started + sorted(states))
     hps = _Hyperparameters(
-        [_hyperparameters(oracle), *(_hyperparameters(states[t]) for t in order)]
+        [_dict(state, "hyperparameters") for state in (oracle, *(states[t] for t in order))]
     )
     found = objective or _objective([states[t] for t in order], notes)
     metric, direction = found
@@ -188,14 +192,14 @@ def _record(
     sign = 1 if larger else -1
     ends = {t: i for i, t in enumerate(_list(oracle, "end_order"))}
     waiting = {*_list(oracle, "retry_queue")}
-    running = {*(oracle.get("ongoing_trials") or {}).values()}
-    starts = (oracle.get("display") or {}).get("trial_start") or {}
+    running = {t for t in _dict(oracle, "ongoing_trials").values() if isinstance(t, str)}
+    starts = _dict(_dict(oracle, "display"), "trial_start")
     entries: dict[str, Entry] = {}
     late: dict[str, int] = {}
     for trial_id in order:
         state = states[trial_id]
-        values = _hyperparameters(state).get("values")
-        if not isinstance(values, dict):
+        values = _dict(state, "hyperparameters").get("values")
+        if not isinstance(values, dict) or "metrics" not in state:  # they are whole if it follows
             notes.append(f"trial {trial_id} is lost: its hyperparameters cannot be read")
             continue
         params, filled = hps.active(values)
@@ -215,7 +219,7 @@ def _record(
         entries[trial_id] = entry
     for name, n in late.items():
         notes.append(f"{count(n, 'trial')} ran before {name!r} was known: its default is shown")
-    _set_windows(entries, oracle.get("windows") or {})
+    _set_windows(entries, _dict(oracle, "windows"))
     log, _ = log_of(list(entries.values()), notes, space=space, known=hps.space or hps.dimensions)
     if not len(log):
         notes.append("no trial was recorded")
@@ -231,25 +235,21 @@ def _settle(
     metrics = _metrics(state)
     entry.details["metrics"] = {m: best for m, (best, _, _) in metrics.items()}
     status = state.get("status")
-    value = state.get("score") if own else None
-    if metric in metrics:
-        best, _, folds = metrics[metric]
-        value = best if value is None else value
-        # Of a single number the score is the mean of nothing.
-        entry.folds = [sign * f for f in folds] if len(folds) > 1 else ()
+    best, _, folds = metrics.get(metric, (math.nan, "", []))
+    # The score is written behind the metrics: without it they may not be whole.
+    value = state.get("score") if own or state.get("score") is None else best
     if retried or status in ("RUNNING", "IDLE", "STOPPED"):
         entry.status = "running"
     elif status in ("FAILED", "INVALID"):
         message = str(state.get("message") or "failed").strip()
-        entry.status, entry.error, entry.folds = "failed", message.splitlines()[-1], ()
+        entry.status, entry.error = "failed", (message.splitlines() or ["failed"])[-1]
     elif isinstance(value, int | float) and math.isfinite(value):
         entry.score = sign * float(value)
-    elif status == "COMPLETED":
+        entry.folds = [sign * f for f in folds] if len(folds) > 1 else ()
+    elif status == "COMPLETED" and value is not None:
         entry.status, entry.error = "failed", f"the score is {value}"
-    else:  # a torn file
+    else:  # a torn file, or a crash before the score
         entry.status = "running"
-    if entry.status == "running":
-        entry.folds = ()
 
 
 def _set_windows(entries: Mapping[str, Entry], windows: Mapping[str, Any]) -> None:
@@ -292,15 +292,13 @@ def _objective(states: Sequence[State], notes: list[str]) -> tuple[str, str]:
 def _metrics(state: State) -> dict[str, tuple[float, str, list[float]]]:
     """Best value of each metric, its direction, and the values of the executions behind it."""
     found: dict[str, tuple[float, str, list[float]]] = {}
-    metrics = state.get("metrics")
-    histories = metrics.get("metrics") if isinstance(metrics, dict) else None
-    for name, history in (histories or {}).items():
+    for name, history in _dict(_dict(state, "metrics"), "metrics").items():
         if not isinstance(history, dict):
             continue
         direction = history.get("direction", "min")
         means = []
         for observation in history.get("observations") or ():
-            values = observation.get("value")
+            values = observation.get("value") if isinstance(observation, dict) else None
             values = values if isinstance(values, list) else [values]
             if values and all(map(_is_finite, values)):
                 means.append((math.fsum(values) / len(values), [float(v) for v in values]))
@@ -323,6 +321,8 @@ class _Hyperparameters:
     def __init__(self, configs: Iterable[State]) -> None:
         self._entries: dict[str, State] = {}
         for config in configs:
+            if "values" not in config:  # it is written behind the space, which may be torn
+                continue
             for hp in config.get("space") or ():
                 if isinstance(hp, dict) and isinstance(hp.get("config"), dict):
                     entry = {"conditions": [], **hp["config"], "kind": hp.get("class_name")}
@@ -440,8 +440,8 @@ class _ReverseLog:
         return min(max(self._low + self._high - mirrored, self._low), self._high)
 
 
-def _hyperparameters(state: State) -> State:
-    found = state.get("hyperparameters")
+def _dict(state: State, name: str) -> State:
+    found = state.get(name)
     return found if isinstance(found, dict) else {}
 
 

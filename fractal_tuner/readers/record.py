@@ -241,7 +241,7 @@ def _filled(
     proposals = ((key, _window(space, entry, ids)) for entry, key in rows)
     trials = log.add_all(proposals)
     for trial, (entry, _) in zip(trials, rows, strict=True):
-        trial.started = entry.started
+        trial.started, trial.details = entry.started, plain(entry.details)
     ended = [pair for pair in zip(trials, rows, strict=True) if pair[1][0].status != "running"]
     for trial, (entry, _) in sorted(ended, key=lambda pair: pair[1][0].told):
         log.finish(
@@ -249,7 +249,7 @@ def _filled(
             entry.score,
             folds=entry.folds,
             error=(entry.error or "failed") if entry.status == "failed" else None,
-            details=plain(entry.details),
+            details=trial.details,
         )
         trial.ended = entry.ended
     return log, ids

@@ -96,16 +96,16 @@ def read(
 def _read_ours(source: Any, space: SearchSpace | None, asked: dict[str, Any]) -> Record:
     from fractal_tuner.readers.logs import read_fractal_search_cv, read_log, read_search
 
-    if isinstance(getattr(source, "trials_", None), TrialLog):
+    if isinstance(source, Record):
+        if asked != {"score": None, "maximize": None}:
+            raise ValueError("score and maximize do not apply to a Record: it has been read")
+        record = source
+    elif isinstance(getattr(source, "trials_", None), TrialLog):
         record = read_fractal_search_cv(source, **asked)
     elif isinstance(source, TrialLog):
         record = read_log(source, **asked)
     elif isinstance(getattr(source, "trials", None), TrialLog):
         record = read_search(source, **asked)
-    elif isinstance(source, Record):
-        record = source
-        if asked != {"score": None, "maximize": None}:
-            raise ValueError("score and maximize do not apply to a Record: it has been read")
     else:
         kind = type(source).__name__
         raise TypeError(

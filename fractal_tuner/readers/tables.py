@@ -101,10 +101,11 @@ def _recorded_params(columns: Columns) -> list[dict[str, Any]]:
     """The candidates of ``cv_results_``: as dicts where they are whole, else from the columns."""
     given = columns.get("params")
     if given is not None:
-        found = [_literal(value) if isinstance(value, str) else value for value in given]
-        if all(isinstance(value, Mapping) for value in found):
-            return [dict(value) for value in found]
-    return _rows({n[6:]: c for n, c in columns.items() if n.startswith("param_")})
+        whole = [_literal(value) if isinstance(value, str) else value for value in given]
+        if all(isinstance(value, Mapping) for value in whole):
+            return [dict(value) for value in whole]
+    found = {n[6:]: c for n, c in columns.items() if n.startswith("param_")}
+    return _rows(found, _n_rows(columns))
 
 
 def _optuna_table(
@@ -124,7 +125,8 @@ def _optuna_table(
         notes.append(f"of the objectives {', '.join(names)} the first was taken as the score")
     name = column.removeprefix("values_")
     larger = _direction(name, maximize, notes)
-    params = _rows({n[7:]: c for n, c in columns.items() if n.startswith("params_")})
+    found = {n[7:]: c for n, c in columns.items() if n.startswith("params_")}
+    params = _rows(found, _n_rows(columns))
     entries = []
     for row, values in enumerate(params):
         cell = {n: None if is_missing(c[row]) else c[row] for n, c in columns.items()}
@@ -161,7 +163,8 @@ def _plain_table(
     if left:
         notes.append(f"columns that are not in the given space were left out: {', '.join(left)}")
     entries = []
-    for values, cell in zip(_rows({n: columns[n] for n in wanted}), columns[column], strict=True):
+    params = _rows({n: columns[n] for n in wanted}, _n_rows(columns))
+    for values, cell in zip(params, columns[column], strict=True):
         try:
             value = math.nan if is_missing(cell) else float(cell)
         except (TypeError, ValueError):
@@ -188,16 +191,17 @@ def _direction(name: str, maximize: bool | None, notes: list[str]) -> bool:
     return larger
 
 
-def _rows(columns: Columns) -> list[dict[str, Any]]:
+def _rows(columns: Columns, n_rows: int) -> list[dict[str, Any]]:
     """One dict per row, without missing values; floats that stand for integers as integers."""
-    if not columns:
-        return []
     repaired = {name: _repaired(column) for name, column in columns.items()}
-    n_rows = len(next(iter(repaired.values())))
     return [
         {name: column[i] for name, column in repaired.items() if not is_missing(column[i])}
         for i in range(n_rows)
     ]
+
+
+def _n_rows(columns: Columns) -> int:
+    return len(next(iter(columns.values())))
 
 
 def _repaired(column: Sequence[Any]) -> list[Any]:
