@@ -498,6 +498,34 @@ def test_a_plain_table_needs_the_name_of_its_scores(tmp_path):
         assert not said(record, "smaller")
 
 
+def test_parameters_marked_as_such_are_the_only_ones_of_a_table(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "trial,status,score,level,param_x,param_k,error\n"
+        "1,complete,0.5,0,1.5,a,\n"
+        "2,failed,,0,2.5,b,ValueError: no\n"
+        "3,running,,1,3.5,a,\n"
+    )
+    record = read(path)
+    assert [t.params for t in record.trials] == [
+        {"x": 1.5, "k": "a"},
+        {"x": 2.5, "k": "b"},
+        {"x": 3.5, "k": "a"},
+    ]
+    assert [t.status for t in record.trials] == ["complete", "failed", "running"]
+    assert record.trials[1].error == "ValueError: no"
+    assert record.score_name == "score"
+
+
+def test_what_is_exported_can_be_read_again(tmp_path):
+    journal_of(tmp_path / "j", {"x": Real(0, 1), "k": ["a", "b"]}, 12, lambda x, k: x)
+    export = pytest.importorskip("fractal_tuner.cli").main
+    assert export(["export", str(tmp_path / "j"), "--out", str(tmp_path / "t.csv")]) == 0
+    there, here = read(tmp_path / "j"), read(tmp_path / "t.csv")
+    assert scores(here) == scores(there)
+    assert [t.params for t in here.trials] == [t.params for t in there.trials]
+
+
 def test_a_given_space_chooses_columns_and_rows():
     frame = pd.DataFrame({"x": [0.1, 0.5, 7.0], "host": ["a", "b", "c"], "score": [1, 2, 3]})
     space = {"x": Real(0, 1)}
@@ -532,6 +560,9 @@ def test_repeated_columns_and_words_for_scores_are_refused(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("x,x,score\n1,2,3\n")
     with pytest.raises(ValueError, match="several columns named 'x'"):
+        read(path)
+    path.write_text("param_x,score\n1,good\n")
+    with pytest.raises(ValueError, match=r"'mean_test_score' must hold numbers.*'good'"):
         read(path)
     path.write_text("x,score\n1,good\n")
     with pytest.raises(ValueError, match="'score' must hold numbers, got 'good'"):

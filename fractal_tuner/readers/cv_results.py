@@ -12,6 +12,7 @@ from fractal_tuner.readers.record import Entry, Record, log_of, score_label
 from fractal_tuner.space import SearchSpace, as_space
 
 _MEAN = "mean_test_"
+_OURS = "status", "error"  # columns that this package adds to a table
 
 
 def read_fitted_search(
@@ -67,40 +68,46 @@ def record_of(
     metrics = [name.removeprefix(_MEAN) for name in results if name.startswith(_MEAN)]
     chosen = _chosen(metrics, score, notes)
     sign = -1 if maximize is False else 1
-    scores = sign * _floats(results[_MEAN + chosen])
+    scores = sign * _floats(results, _MEAN + chosen)
     splits = [n for n in results if n.startswith("split") and n.endswith(f"_test_{chosen}")]
-    folds = sign * np.array([_floats(results[n]) for n in splits]).reshape(len(splits), len(params))
-    resources = _floats(results["n_resources"]) if "n_resources" in results else None
+    folds = sign * np.array([_floats(results, n) for n in splits]).reshape(len(splits), len(params))
+    resources = _floats(results, "n_resources") if "n_resources" in results else None
     if resources is not None:
         params = _without_resource(params, resources)
     seconds = {
-        name: _floats(results[f"mean_{name}"])
+        name: _floats(results, f"mean_{name}")
         for name in ("fit_time", "score_time")
         if f"mean_{name}" in results
     }
-    others = {m: _floats(results[_MEAN + m]) for m in metrics if len(metrics) > 1}
+    others = {m: _floats(results, _MEAN + m) for m in metrics if len(metrics) > 1}
     entries = []
     for row, values in enumerate(params):
         details: dict[str, Any] = {"row": row}
         details |= {k: float(v[row]) for k, v in seconds.items() if math.isfinite(v[row])}
         if others:
             details["metrics"] = {m: float(v[row]) for m, v in others.items()}
+        entry = Entry(values, float(scores[row]), details=details)
         if resources is not None:
-            details["n_resources"] = float(resources[row])
-        entry = Entry(values, float(scores[row]), folds=folds[:, row].tolist(), details=details)
-        if not math.isfinite(entry.score):
-            bad = sum(not math.isfinite(fold) for fold in entry.folds)
-            entry.status, entry.score = "failed", math.nan
-            entry.error = (
-                f"{bad} of {len(entry.folds)} folds gave no finite score"
-                if entry.folds
-                else "no finite score"
-            )
-        entry.resource = None if resources is None else float(resources[row])
+            entry.resource = details["n_resources"] = float(resources[row])
+        _settle(entry, folds[:, row], *(results[n][row] if n in results else None for n in _OURS))
         entries.append(entry)
     log, ids = log_of(entries, notes, space=space, known=known)
     name = score_label(label if chosen == "score" else chosen, sign > 0)
     return Record(log, tool, name, notes=tuple(notes)), ids
+
+
+def _settle(entry: Entry, folds: np.ndarray, status: Any, error: Any) -> None:
+    """Write down how a row ended; its status and error are those of our tables, if it has them."""
+    good = folds[np.isfinite(folds)]
+    if math.isfinite(entry.score):
+        entry.folds = good.tolist()
+    elif status == "running":
+        entry.status = "running"
+    else:
+        bad = len(folds) - len(good)
+        why = f"{bad} of {len(folds)} folds gave no finite score" if bad else "no finite score"
+        entry.status, entry.error = "failed", str(error) if isinstance(error, str) else why
+        entry.folds = folds.tolist()
 
 
 def _chosen(metrics: Sequence[str], score: str | None, notes: list[str]) -> str:
@@ -123,9 +130,12 @@ def _without_resource(
     return [{n: v for n, v in p.items() if n not in spent} for p in params]
 
 
-def _floats(column: Sequence[Any]) -> np.ndarray:
+def _floats(results: Mapping[str, Sequence[Any]], name: str) -> np.ndarray:
     """A column of numbers as (n,) float64; NaN for what is missing."""
-    return np.array([math.nan if v is None or v == "" else float(v) for v in column])
+    try:
+        return np.array([math.nan if v is None else float(v) for v in results[name]])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"column {name!r} must hold numbers: {error}") from None
 
 
 def _space_of(search: Any) -> SearchSpace | None:

@@ -82,6 +82,10 @@ def _read(
     columns = {n: c for n, c in columns.items() if n and not re.fullmatch(r"Unnamed: \d+", n)}
     if not columns:
         raise ValueError("the table has no columns")
+    if any(name.startswith("param_") for name in columns):  # one of our reports, or one like it
+        column = "score" if score is None else score
+        if column in columns:
+            columns = {f"mean_test_{column}" if n == column else n: c for n, c in columns.items()}
     if any(name.startswith("mean_test_") for name in columns):
         record, _ = record_of(
             {n: [None if is_missing(v) else v for v in c] for n, c in columns.items()},
