@@ -1,20 +1,17 @@
-"""The command ``fractal-tuner``.
-
-Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 2 wrong usage or an
-unusable folder, 130 interrupted.
-"""
+"""``demo``: tune a support vector machine on the digits, and draw what happened."""
 
 from __future__ import annotations
 
 import argparse
 import csv
-import io
 import math
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from fractal_tuner.cli.arguments import Commands, add_command, whole_number
+from fractal_tuner.cli.exits import Exit, cannot_write
 
 if TYPE_CHECKING:
     from fractal_tuner.report import HistoryDisplay
@@ -26,74 +23,25 @@ _LEAST_TRIALS = 4  # a grid of two by two
 _METRIC = "cross-validated accuracy"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code of ``fractal-tuner`` called with some arguments.
-
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        Without it, those of the process.
-
-    Examples
-    --------
-    >>> main(["--version"])
-    Traceback (most recent call last):
-    SystemExit: 0
-    """
-    options = _parser().parse_args(argv)
-    command: Callable[[argparse.Namespace], None] = options.command
-    parser: _Parser = options.parser
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without ± is no reason to fail
-        sys.stdout.reconfigure(errors="replace")
-    try:
-        command(options)
-    except _UsageError as error:
-        parser.error(str(error))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
-
-
-class _UsageError(Exception):
-    """What the user can mend; shown in one line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    import fractal_tuner
-
-    parser = _Parser(
-        prog="fractal-tuner",
-        description="Hyperparameter search by an adaptive zooming grid.",
-        epilog="Exit codes: 0 done, 2 wrong usage or an unusable folder, 130 interrupted.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"fractal-tuner {fractal_tuner.__version__}"
-    )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    demo = commands.add_parser(
+def add_to(commands: Commands) -> None:
+    """Add the command to a parser."""
+    parser = add_command(
+        commands,
         "demo",
+        _run,
         help="tune a support vector machine on scikit-learn's digits, and draw what happened",
         description="Tune C and gamma of a support vector machine on scikit-learn's digits with "
         "FractalSearchCV and, on the same folds and with the same budget, with a grid and a random "
         "search. Prints what each found and writes two pictures, a summary and all trials.",
-        allow_abbrev=False,
     )
-    demo.set_defaults(command=_demo, parser=demo)
-    demo.add_argument(
+    parser.add_argument(
         "--max-trials",
-        type=_count(_LEAST_TRIALS),
+        type=whole_number(_LEAST_TRIALS),
         default=40,
         metavar="N",
         help="budget of each of the three searches, at least 4 (default: %(default)s)",
     )
-    demo.add_argument(
+    parser.add_argument(
         "-o",
         "--out",
         type=Path,
@@ -101,30 +49,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where the files go; made if missing (default: %(default)s)",
     )
-    demo.add_argument("--seed", type=_count(0, 2**32 - 1), default=0, help="default: %(default)s")
-    demo.add_argument(
+    parser.add_argument(
+        "--seed", type=whole_number(0, 2**32 - 1), default=0, help="default: %(default)s"
+    )
+    parser.add_argument(
         "--jobs",
-        type=_count(1),
+        type=whole_number(1),
         metavar="N",
         help="fits at the same time; the result is the same (default: one per processor, "
         f"at most {_FOLDS})",
     )
-    return parser
-
-
-def _count(least: int, most: int = 10_000) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-        if number < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}, got {number}")
-        if number > most:
-            raise argparse.ArgumentTypeError(f"must be at most {most}, got {number}")
-        return number
-
-    return parse
 
 
 @dataclass(frozen=True)
@@ -198,7 +132,7 @@ class _Comparison:
         return "All three are within one SE of the best: their results cannot be told apart."
 
 
-def _demo(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     out = _writable(options.out)
     found = _Comparison(_search_digits(options.max_trials, options.seed, options.jobs))
     try:
@@ -209,10 +143,11 @@ def _demo(options: argparse.Namespace) -> None:
             _write_summary(out / "summary.md", options, found),
         ]
     except OSError as error:
-        raise _UsageError(f"cannot write to {out}: {error.strerror or error}") from error
+        raise cannot_write(out, error) from error
     print(found.answer, "", *_columns([found.head, *found.rows]), "", found.verdict, "", sep="\n")
     for file in files:
         print("wrote", file)
+    return Exit.GOOD
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -233,7 +168,7 @@ def _writable(folder: Path) -> Path:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise _UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
+        raise cannot_write(folder, error) from error
     return folder
 
 

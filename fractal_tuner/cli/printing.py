@@ -1,0 +1,151 @@
+"""Results on stdout, messages on stderr: safe text, numbers, tables, JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_NAME_LENGTH = 24
+
+
+def printable(text: object) -> str:
+    r"""Text without characters that could move a cursor, change its direction or end its line.
+
+    Examples
+    --------
+    >>> print(printable("a\x1b[31m\n\u202eb"))
+    a\x1b[31m\n\u202eb
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
+    )
+
+
+def clipped(text: object, length: int = _NAME_LENGTH) -> str:
+    """Printable text of at most so many characters."""
+    line = printable(str(text)[: 2 * length])
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number in a few digits; a dash for none.
+
+    Examples
+    --------
+    >>> number(0.123456), number(None), number(float("nan"))
+    ('0.1235', '-', '-')
+    """
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+
+
+def pairs(params: Mapping[str, Any]) -> str:
+    """Parameters with their values, in one line."""
+    return ", ".join(f"{clipped(name)}={shown(value)}" for name, value in params.items())
+
+
+def shown(value: Any) -> str:
+    """A value of a parameter, in a few digits or characters."""
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # numpy's scalars
+        value = value.item()
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return clipped(value)
+
+
+def duration(seconds: float | None) -> str:
+    """A time as people say it.
+
+    Examples
+    --------
+    >>> duration(0.0012), duration(0.25), duration(75), duration(7260), duration(None)
+    ('1.2 ms', '0.25 s', '1 min 15 s', '2 h 1 min', '-')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    if seconds < 0.0995:
+        return f"{1000 * seconds:.2g} ms"
+    if seconds < 59.5:
+        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def say(message: object) -> None:
+    """A message on stderr."""
+    print(printable(message), file=sys.stderr)
+
+
+def print_lines(*lines: str) -> None:
+    """Lines of a result; what is a user's in them was made printable before."""
+    print(*lines, sep="\n")
+
+
+def print_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str] = ()
+) -> None:
+    """A table as wide as the terminal; columns named in ``left`` are text, others numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold cyan", show_edge=False)
+    for name in head:
+        is_text = name in left
+        table.add_column(
+            Text(name),
+            justify="left" if is_text else "right",
+            overflow="fold",
+            no_wrap=not is_text,
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))  # as it is: brackets are no markup
+    console = Console()
+    with console.capture() as captured:  # rich would end the process where a pipe is closed
+        console.print(table)
+    lines = captured.get().split("\n")
+    print("\n".join(line.rstrip() for line in lines), end="")
+
+
+@contextlib.contextmanager
+def busy(message: str) -> Iterator[None]:
+    """A sign of life on stderr, if that is a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status(message):
+            yield
+    else:
+        yield
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """One JSON object; numbers that JSON does not know are null."""
+    print(json.dumps(plain(result), allow_nan=False, indent=2))
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON: no NaN, no infinities, objects as text.
+
+    Examples
+    --------
+    >>> plain({"a": float("nan"), "b": (1, None, {2})})
+    {'a': None, 'b': [1, None, '{2}']}
+    """
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): plain(v) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | bool | int) else str(value)
