@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fractal_tuner.dimensions import (
     MAX_TABLE,
@@ -175,7 +176,7 @@ def _record(
     score: str | None,
     maximize: bool | None,
 ) -> Record:
-    started = [t for t in _list(oracle, "start_order") if t in states]
+    started = [t for t in _names(oracle, "start_order") if t in states]
     order = dict.fromkeys(started + sorted(states))
     hps = _Hyperparameters(
         [_dict(state, "hyperparameters") for state in (oracle, *(states[t] for t in order))]
@@ -190,8 +191,8 @@ def _record(
         direction = next(_metrics(s)[score][1] for s in states.values() if score in _metrics(s))
     larger = direction == "max" if maximize is None else maximize
     sign = 1 if larger else -1
-    ends = {t: i for i, t in enumerate(_list(oracle, "end_order"))}
-    waiting = {*_list(oracle, "retry_queue")}
+    ends = {t: i for i, t in enumerate(_names(oracle, "end_order"))}
+    waiting = {*_names(oracle, "retry_queue")}
     running = {t for t in _dict(oracle, "ongoing_trials").values() if isinstance(t, str)}
     starts = _dict(_dict(oracle, "display"), "trial_start")
     entries: dict[str, Entry] = {}
@@ -297,7 +298,7 @@ def _metrics(state: State) -> dict[str, tuple[float, str, list[float]]]:
             continue
         direction = history.get("direction", "min")
         means = []
-        for observation in history.get("observations") or ():
+        for observation in _list(history, "observations"):
             values = observation.get("value") if isinstance(observation, dict) else None
             values = values if isinstance(values, list) else [values]
             if values and all(map(_is_finite, values)):
@@ -306,6 +307,33 @@ def _metrics(state: State) -> dict[str, tuple[float, str, list[float]]]:
             best = (max if direction == "max" else min)(means, key=lambda pair: pair[0])
             found[name] = best[0], direction, best[1]
     return found
+
+
+@dataclass(frozen=True)
+class _Hyperparameter:
+    """One entry of a space: its configuration, and the parents' values that it needs."""
+
+    name: str
+    config: State
+    when: tuple[tuple[str, list[Any]], ...]
+
+    @classmethod
+    def of(cls, found: Any) -> Self | None:
+        """The entry that was written down; None if it is not whole."""
+        if not isinstance(found, dict) or not isinstance(config := found.get("config"), dict):
+            return None
+        name, conditions = config.get("name"), config.get("conditions", [])
+        if not isinstance(name, str) or name.startswith(_TUNER) or not isinstance(conditions, list):
+            return None
+        when = []
+        for condition in conditions:
+            parent = _dict(condition, "config") if isinstance(condition, dict) else {}
+            if not isinstance(parent.get("name"), str) or not isinstance(
+                parent.get("values"), list
+            ):
+                return None
+            when.append((parent["name"], parent["values"]))
+        return cls(name, config | {"kind": found.get("class_name")}, tuple(when))
 
 
 class _Hyperparameters:
@@ -319,94 +347,85 @@ class _Hyperparameters:
     """
 
     def __init__(self, configs: Iterable[State]) -> None:
-        self._entries: dict[str, State] = {}
+        found: dict[str, _Hyperparameter] = {}
         for config in configs:
-            if "values" not in config:  # it is written behind the space, which may be torn
-                continue
-            for hp in config.get("space") or ():
-                if isinstance(hp, dict) and isinstance(hp.get("config"), dict):
-                    entry = {"conditions": [], **hp["config"], "kind": hp.get("class_name")}
-                    if "name" in entry and not str(entry["name"]).startswith(_TUNER):
-                        mark = json.dumps([entry["name"], entry["conditions"]], default=str)
-                        self._entries.setdefault(mark, entry)
+            if "values" in config:  # it is written behind the space, which is whole then
+                for hp in map(_Hyperparameter.of, _list(config, "space")):
+                    if hp is not None:
+                        found.setdefault(f"{hp.name!r} {hp.when!r}", hp)
+        self._hps = _parents_first(list(found.values()))
         self.dimensions: dict[str, Dimension] = {}
-        for entry in self._entries.values():
-            dimension = _dimension(entry)
-            if dimension is not None:
-                self.dimensions.setdefault(entry["name"], dimension)
+        for hp in self._hps:
+            if (dimension := _dimension(hp.config)) is not None:
+                self.dimensions.setdefault(hp.name, dimension)
         self.space = self._space()
 
     def _space(self) -> SearchSpace | None:
         """The space with its conditions; None where one name stands under several of them."""
-        names = [entry["name"] for entry in self._entries.values()]
-        if not names or len(set(names)) < len(names) or len(self.dimensions) < len(names):
+        if not self._hps or len(self.dimensions) < len(self._hps):
             return None
-        conditions = {}
-        for entry in self._entries.values():
-            if pairs := [(c["name"], c["values"]) for c in _conditions(entry)]:
-                conditions[entry["name"]] = pairs
         try:
-            return SearchSpace(self.dimensions, conditions=conditions)
-        except (TypeError, ValueError):
+            return SearchSpace(
+                {hp.name: self.dimensions[hp.name] for hp in self._hps},
+                conditions={hp.name: hp.when for hp in self._hps if hp.when},
+            )
+        except (TypeError, ValueError):  # a condition that cannot be met, or on a continuum
             return None
 
     def active(self, values: Params) -> tuple[Params, list[str]]:
         """The active ones of a trial's values, and the names of those that are defaults."""
         params: Params = {}
         filled = []
-        names = {entry["name"] for entry in self._entries.values()}
-        left = list(self._entries.values())
-        while left:
-            parents = {entry["name"] for entry in left}
-            # A condition on itself, or a circle, is broken at the first entry.
-            free = (e for e in left if not any(c["name"] in parents for c in _conditions(e)))
-            entry = next(free, left[0])
-            left.remove(entry)
-            name = entry["name"]
-            if name in params or not all(
-                params.get(c["name"]) in c["values"] for c in _conditions(entry)
-            ):
-                continue
-            if name not in values:
-                filled.append(name)
-            params[name] = values.get(name, _default(entry))
+        for hp in self._hps:
+            if hp.name not in params and all(params.get(p) in some for p, some in hp.when):
+                if hp.name not in values:
+                    filled.append(hp.name)
+                params[hp.name] = values.get(hp.name, _default(hp.config))
+        names = {hp.name for hp in self._hps}
         strangers = {n: v for n, v in values.items() if n not in names and not n.startswith(_TUNER)}
         return params | strangers, filled
 
 
-def _conditions(entry: State) -> list[State]:
-    return [c["config"] for c in entry["conditions"] if isinstance(c, dict) and "config" in c]
+def _parents_first(hps: list[_Hyperparameter]) -> list[_Hyperparameter]:
+    """Hyperparameters with parents before children; a circle is broken at its first entry."""
+    ordered = []
+    while hps:
+        names = {hp.name for hp in hps}
+        hp = next((hp for hp in hps if all(p not in names for p, _ in hp.when)), hps[0])
+        hps.remove(hp)
+        ordered.append(hp)
+    return ordered
 
 
-def _default(entry: State) -> Any:
+def _default(config: State) -> Any:
     for name in ("default", "value", "min_value"):
-        if entry.get(name) is not None:
-            return entry[name]
-    return entry["values"][0] if entry.get("values") else False
+        if config.get(name) is not None:
+            return config[name]
+    return next(iter(_list(config, "values")), False)
 
 
-def _dimension(entry: State) -> Dimension | None:
+def _dimension(config: State) -> Dimension | None:
     """The dimension of a hyperparameter; None where its description cannot be understood."""
-    kind = entry["kind"]
+    kind = config["kind"]
     try:
         if kind == "Boolean":
             return Categorical([False, True])
         if kind == "Fixed":
-            return Categorical([entry["value"]])
+            return Categorical([config["value"]])
         if kind == "Choice":
-            values = list(dict.fromkeys(entry["values"]))
-            is_scale = bool(entry.get("ordered")) and len(values) > 1
+            values = list(dict.fromkeys(config["values"]))
+            is_scale = bool(config.get("ordered")) and len(values) > 1
             return Ordinal(values) if is_scale else Categorical(values)
         if kind in ("Int", "Float"):
-            return _numbers(entry, is_integer=kind == "Int")
-    except (KeyError, TypeError, ValueError):
+            return _numbers(config, is_integer=kind == "Int")
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         pass
     return None
 
 
-def _numbers(entry: State, *, is_integer: bool) -> Dimension:
-    low, high, step = entry["min_value"], entry["max_value"], entry.get("step")
-    sampling = entry.get("sampling") or "linear"
+def _numbers(config: State, *, is_integer: bool) -> Dimension:
+    low, high, step = config["min_value"], config["max_value"], config.get("step")
+    sampling = config.get("sampling") or "linear"
     if low == high:
         return Categorical([low])
     if step is None or (is_integer and step == 1 and sampling == "linear"):
@@ -445,9 +464,13 @@ def _dict(state: State, name: str) -> State:
     return found if isinstance(found, dict) else {}
 
 
-def _list(state: State, name: str) -> list[str]:
+def _list(state: State, name: str) -> list[Any]:
     found = state.get(name)
-    return [v for v in found if isinstance(v, str)] if isinstance(found, list) else []
+    return found if isinstance(found, list) else []
+
+
+def _names(state: State, name: str) -> list[str]:
+    return [v for v in _list(state, name) if isinstance(v, str)]
 
 
 def _is_finite(value: Any) -> bool:
