@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "analysis": {"landscape", "observations", "field", "smoothing"},
     "fractals": {"landscape"},
     "trainability": {"fractals"},
-    "report": {"trials", "landscape", "analysis"},
+    "report": {"dimensions", "space", "trials", "landscape", "analysis", "readers"},
     "cli": set(),
     "__init__": set(),
 }

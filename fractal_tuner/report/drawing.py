@@ -1,63 +1,78 @@
-"""What the displays share: the trials of a search, a range of scores, figures, marks."""
+"""What the displays share: colours, marks, figures, panels, legends, words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from fractal_tuner.trials import Trial, TrialLog
+from fractal_tuner.trials import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOR = "#1f5fa8"
+# Text, ticks, frames and edges; lines of a grid; the paper. A page may replace these three by
+# colours of its own, for instance on a dark screen: nothing else is drawn in them.
+FOREGROUND = "#1a1a1b"
+GRID = "#c9c9ca"
+BACKGROUND = "#fefefd"
+
+COLOR = "#2f77c4"
+SECOND = "#b8691b"
+FAILURE = "#cf3b30"
+SCORES = "viridis"  # colours of scores
+AMOUNTS = "cividis"  # colours of what is not a score
+MANY = 1500  # marks; more are drawn as one picture inside of a vector graphic
+
 _LABEL_LENGTH = 24
+_MOST_ROWS = 300
+_RC: dict[str, Any] = {
+    "text.color": FOREGROUND,
+    "axes.edgecolor": FOREGROUND,
+    "axes.labelcolor": FOREGROUND,
+    "axes.titlecolor": FOREGROUND,
+    "xtick.color": FOREGROUND,
+    "ytick.color": FOREGROUND,
+    "hatch.color": FOREGROUND,
+    "hatch.linewidth": 0.6,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "figure.facecolor": BACKGROUND,
+    "axes.facecolor": BACKGROUND,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+}
 # Arguments of Axes.plot
 BEST: dict[str, Any] = {
     "marker": "*",
     "linestyle": "none",
-    "markersize": 16,
+    "markersize": 15,
     "markerfacecolor": "#f2b705",
-    "markeredgecolor": "black",
+    "markeredgecolor": FOREGROUND,
     "markeredgewidth": 0.8,
     "zorder": 5,
 }
 FAILED: dict[str, Any] = {
     "marker": "x",
     "linestyle": "none",
-    "color": "#b3261e",
+    "color": FAILURE,
     "markersize": 6.5,
     "markeredgewidth": 1.6,
     "zorder": 3,
 }
-
-
-def trials_of(search: Any) -> tuple[TrialLog, int | None]:
-    """The trials of a search of any kind, and the id of its best; None leaves it to the scores.
-
-    Raises
-    ------
-    TypeError
-        If ``search`` has no trials, for instance because it is not fitted.
-    """
-    inner = getattr(getattr(search, "oracle", search), "search", search)  # of a Keras tuner
-    logs = [getattr(search, "trials_", None), getattr(inner, "trials", None)]
-    log = next((log for log in logs if isinstance(log, TrialLog)), None)
-    if log is None:
-        kind = type(search).__name__
-        raise TypeError(f"this {kind} has no trials to draw; an estimator must be fitted first")
-    chosen = getattr(search, "best_params_", None)  # by refit, perhaps not for its score
-    if chosen is not None:  # the trial's own; the rows of cv_results_ may stand in another order
-        return log, next((t.id for t in log if t.params is chosen), None)
-    try:  # where scores are noisy, the best is not the highest score
-        best: Trial | None = getattr(search, "best_trial", None)
-    except RuntimeError:
-        best = None
-    return log, None if best is None else best.id
+DOTS: dict[str, Any] = {  # thin edges keep dark dots visible on a dark page
+    "linestyle": "none",
+    "marker": "o",
+    "markersize": 5,
+    "markerfacecolor": COLOR,
+    "markeredgecolor": FOREGROUND,
+    "markeredgewidth": 0.4,
+}
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:
@@ -89,6 +104,24 @@ def floor_of(scores: np.ndarray) -> float:
     return float(inside if worth_it else lowest)
 
 
+def color_range(scores: np.ndarray) -> tuple[float, float]:
+    """Ends of a colour scale: from :func:`floor_of` to the highest; never the same."""
+    if not np.isfinite(scores).any():
+        return 0.0, 1.0
+    low, high = floor_of(scores), float(np.nanmax(scores))
+    spare = 0.0 if high > low else max(abs(high), 1.0) * 1e-3
+    return low - spare, high + spare
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """While it lasts, matplotlib draws in the colours of this module."""
+    from matplotlib import rc_context
+
+    with rc_context(cast("Any", _RC)):
+        yield
+
+
 def axes_of(ax: Axes | None, size: tuple[float, float]) -> tuple[Axes, Figure]:
     """``ax`` with its figure, or axes on a new figure that no window shows."""
     if ax is None:
@@ -101,25 +134,145 @@ def axes_of(ax: Axes | None, size: tuple[float, float]) -> tuple[Axes, Figure]:
     return ax, cast("Figure", ax.get_figure())
 
 
-def legend_above(ax: Axes) -> None:
-    """A legend that hides nothing, above the axes."""
+def panels(ax: Axes, n: int, n_columns: int, **options: Any) -> list[Axes]:
+    """``n`` axes in rows in the place of ``ax``, which itself is drawn no more.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    n, n_columns : int
+    **options
+        Of ``SubplotSpec.subgridspec``, for instance ``hspace``.
+    """
+    from matplotlib.gridspec import GridSpec
+
+    ax.set_axis_off()
+    figure = cast("Figure", ax.get_figure())
+    n_columns = max(1, min(n, n_columns))
+    n_rows = max(1, -(-n // n_columns))
+    spec = ax.get_subplotspec()
+    if spec is None:  # axes at a place of their own
+        box = ax.get_position()
+        grid: Any = GridSpec(
+            n_rows,
+            n_columns,
+            figure=figure,
+            left=box.x0,
+            right=box.x1,
+            bottom=box.y0,
+            top=box.y1,
+        )
+    else:
+        grid = spec.subgridspec(n_rows, n_columns, **options)
+    return [figure.add_subplot(grid[k // n_columns, k % n_columns]) for k in range(n)]
+
+
+def legend_above(ax: Axes, note: str = "", *, n_columns: int = 2) -> None:
+    """A legend that hides nothing, above the axes, and over it a note."""
+    handles, labels = ax.get_legend_handles_labels()
+    if not handles and not note:
+        return
     ax.legend(
+        handles,
+        labels,
         loc="lower left",
         bbox_to_anchor=(0.06, 1.0),  # beside a common factor of the ticks
-        ncols=2,
+        ncols=n_columns,
         frameon=False,
         fontsize="small",
         borderaxespad=0.2,
+        title=note or None,
+        title_fontsize="small",
+        alignment="left",
     )
 
 
 def say(ax: Axes, text: str) -> None:
     """Words in the middle of axes that would be empty."""
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="#555555")
+    from textwrap import fill
+
+    ax.text(
+        0.5,
+        0.5,
+        fill(text, 46).replace("$", r"\$"),
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        zorder=6,
+    )
 
 
-def short(text: object) -> str:
+def say_instead(ax: Axes, text: str) -> None:
+    """Words instead of a picture: no axes around them."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    say(ax, text)
+
+
+def short(text: object, length: int = _LABEL_LENGTH) -> str:
     """One line of a user's text, drawn as it is: matplotlib would read $ as mathematics."""
     line = " ".join(str(text).split())
-    line = line if len(line) <= _LABEL_LENGTH else line[: _LABEL_LENGTH - 1] + "…"
+    line = line if len(line) <= length else line[: length - 1] + "…"
     return line.replace("$", r"\$")
+
+
+def plain(value: Any) -> Any:
+    """A value in a table: None for what is not a finite number."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def rows_of(columns: dict[str, Iterable[Any]], most: int = _MOST_ROWS) -> list[dict[str, Any]]:
+    """Rows of a table; of more than ``most``, some that are evenly spread, with both ends."""
+    rows = [
+        dict(zip(columns, map(plain, row), strict=True))
+        for row in zip(*columns.values(), strict=True)
+    ]
+    if len(rows) <= most:
+        return rows
+    return [rows[i] for i in np.linspace(0, len(rows) - 1, most).round().astype(int)]
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """The unit in which so many seconds are easy to read: its length and its name."""
+    for length, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * length:
+            return length, name
+    return (1e-3, "milliseconds") if 0 < seconds < 0.1 else (1.0, "seconds")
+
+
+def score_dots(
+    ax: Axes, x: np.ndarray, y: np.ndarray, score: np.ndarray, ends: tuple[float, float]
+) -> Any:
+    """Dots in the colours of scores, the highest on top; their collection, for a colour bar.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    x, y, score : np.ndarray
+        Shape (n,); failures, NaN, are left out.
+    ends : tuple of float
+        Of the colour scale.
+    """
+    order = np.argsort(score, kind="stable")[: int(np.isfinite(score).sum())]
+    return ax.scatter(
+        x[order],
+        y[order],
+        c=score[order],
+        vmin=ends[0],
+        vmax=ends[1],
+        cmap=SCORES,
+        s=38 if len(order) <= 300 else 16,
+        edgecolors=FOREGROUND,
+        linewidths=0.5 if len(order) <= 300 else 0.25,
+        rasterized=len(order) > MANY,
+        zorder=3,
+    )
+
+
+def color_bar(ax: Axes, shown: Any, label: str, *, below: bool = False, **options: Any) -> None:
+    """A colour bar at the right of ``ax``; ``below``: some values lie below its end."""
+    figure = cast("Figure", ax.get_figure())
+    bar = figure.colorbar(shown, ax=ax, extend="min" if below else "neither", **options)
+    bar.set_label(short(label))
+    cast("Any", bar.outline).set_linewidth(0.5)

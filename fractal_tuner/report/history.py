@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from fractal_tuner.report import words
+from fractal_tuner.report.display import Display, marked_of
 from fractal_tuner.report.drawing import (
+    BACKGROUND,
     BEST,
     COLOR,
     FAILED,
-    axes_of,
-    best_of,
+    MANY,
     floor_of,
     legend_above,
+    rows_of,
     say,
+    short,
     standard_error,
-    trials_of,
+    time_unit,
 )
-from fractal_tuner.trials import Trial
+from fractal_tuner.trials import TrialLog
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class HistoryDisplay:
-    """The score of each trial and the best so far, against the trial's number.
+class HistoryDisplay(Display):
+    """The score of each trial and the best so far, against the trial's number or against time.
 
-    Make one with :meth:`from_search` or :meth:`from_trials`.
+    Make one with :meth:`from_search`, :meth:`from_record` or :meth:`from_trials`.
 
     Parameters
     ----------
@@ -43,6 +46,9 @@ class HistoryDisplay:
         Standard error of the best trial's score.
     score_name : str, default="score"
         Label of the scores.
+    seconds : array-like of float, shape (n_trials,), optional
+        When each trial ended. Given, scores are drawn against time; trials without a time, NaN, are
+        left out.
 
     Attributes
     ----------
@@ -50,9 +56,8 @@ class HistoryDisplay:
         NaN before the first success.
     floor : float
         Lowest score drawn in its place; those below, far outside the others, are at the edge.
-    ax_ : matplotlib Axes
-        Set by :meth:`plot`, like ``figure_``.
-    figure_ : matplotlib Figure
+    n_hidden : int
+        Trials left out, as it is not known when they ended.
 
     Examples
     --------
@@ -72,6 +77,7 @@ class HistoryDisplay:
         best: int | None = None,
         standard_error: float = math.nan,
         score_name: str = "score",
+        seconds: Any = None,
     ) -> None:
         self.trial = np.asarray(trial, dtype=int)
         self.score = np.asarray(score, dtype=float)
@@ -80,134 +86,158 @@ class HistoryDisplay:
                 "trial and score must have one shape (n_trials,), "
                 f"got {self.trial.shape} and {self.score.shape}"
             )
+        self.seconds: np.ndarray | None = None
+        self.n_hidden = 0
+        if seconds is not None:
+            when = np.asarray(seconds, dtype=float)
+            if when.shape != self.trial.shape:
+                raise ValueError(
+                    f"seconds must have the shape of trial, {self.trial.shape}, got {when.shape}"
+                )
+            self.n_hidden = int(np.isnan(when).sum())
+            order = np.argsort(when, kind="stable")[: len(when) - self.n_hidden]
+            self.trial, self.score, self.seconds = self.trial[order], self.score[order], when[order]
         self.best = best
         self.standard_error = standard_error
         self.score_name = score_name
         self.best_so_far = np.fmax.accumulate(self.score) if len(self.score) else self.score
         self.floor = floor_of(self.score)
+        longest = 0.0 if self.seconds is None else float(self.seconds.max(initial=0.0))
+        self._unit, unit = time_unit(longest)
+        self._label = "trial" if seconds is None else f"{unit} since the first trial began"
+        self.title = "Score of each trial" if seconds is None else "Score against time"
+        self.description = self._describe()
 
     @classmethod
     def from_trials(
-        cls, trials: Iterable[Trial], *, best: int | None = None, score_name: str = "score"
+        cls,
+        trials: TrialLog,
+        *,
+        best: int | None = None,
+        score_name: str = "score",
+        against: Literal["trial", "time"] = "trial",
     ) -> Self:
         """The display of trials; running ones are left out.
 
         Parameters
         ----------
-        trials : TrialLog or iterable of Trial
+        trials : TrialLog
         best : int, optional
             Id of the trial to mark; without it, that of the highest score.
         score_name : str, default="score"
             Label of the scores.
+        against : {"trial", "time"}, default="trial"
+            What the scores are drawn against.
+
+        Raises
+        ------
+        ValueError
+            If ``against`` is neither.
         """
+        if against not in ("trial", "time"):
+            raise ValueError(f"against must be 'trial' or 'time', got {against!r}")
         told = [t for t in trials if t.status != "running"]
-        marked = best_of(told if best is None else [t for t in told if t.id == best])
+        marked = marked_of(told, best)
+        seconds = None
+        if against == "time":
+            starts = [t.started for t in trials if t.started is not None]
+            first = min(starts, default=math.nan)
+            seconds = [math.nan if t.ended is None else t.ended - first for t in told]
         return cls(
             [t.id + 1 for t in told],
             [t.score for t in told],
             best=None if marked is None else marked.id + 1,
             standard_error=standard_error(marked.folds) if marked else math.nan,
             score_name=score_name,
+            seconds=seconds,
         )
 
-    @classmethod
-    def from_search(cls, search: Any, *, score_name: str = "score") -> Self:
-        """The display of a search: one of ours, or any fitted search of scikit-learn.
+    def table(self) -> list[dict[str, Any]]:
+        """Trial, score and best so far, and the second in which the trial ended if drawn."""
+        columns: dict[str, Any] = {"trial": self.trial}
+        if self.seconds is not None:
+            columns["seconds"] = self.seconds
+        return rows_of(columns | {"score": self.score, "best so far": self.best_so_far})
 
-        Parameters
-        ----------
-        search : ZoomSearch, FactorialZoom, FractalTuner, or a fitted search of scikit-learn
-        score_name : str, default="score"
-            Label of the scores.
-
-        Raises
-        ------
-        TypeError
-            If it has no trials.
-        """
-        results = getattr(search, "cv_results_", None)
-        if results is None or hasattr(search, "trials_"):
-            log, recommended = trials_of(search)
-            return cls.from_trials(log, best=recommended, score_name=score_name)
-        metric = "score"
-        if search.multimetric_:
-            metric = search.refit if isinstance(search.refit, str) else next(iter(search.scorer_))
-        scores = np.asarray(results[f"mean_test_{metric}"], dtype=float)
-        best = getattr(search, "best_index_", None)
-        if best is None and np.isfinite(scores).any():
-            best = int(np.nanargmax(scores))
-        folds = [results[f"split{i}_test_{metric}"] for i in range(search.n_splits_)]
-        return cls(
-            np.arange(1, len(scores) + 1),
-            scores,
-            best=None if best is None else int(best) + 1,
-            standard_error=math.nan if best is None else standard_error(f[best] for f in folds),
-            score_name=score_name,
+    def _describe(self) -> str:
+        failed = int(np.isnan(self.score).sum())
+        text = words.count(len(self.trial), "trial") + (
+            f", {failed} of them failed" if failed else ""
         )
+        at = self.trial == self.best
+        if at.any():
+            so_far = np.nan_to_num(self.best_so_far, nan=-np.inf)
+            better = np.flatnonzero(so_far > np.append(-np.inf, so_far[:-1]))
+            text += (
+                f"; the best is trial {self.best} with {words.clean(self.score_name)} "
+                f"{words.number(float(self.score[at][0]))}"
+            )
+            if math.isfinite(self.standard_error):
+                text += f" ± {words.number(self.standard_error)} (one standard error)"
+            text += f". The highest score was raised {words.count(len(better), 'time')}"
+            text += f", last by trial {self.trial[better[-1]]}" if len(better) else ""
+        if self.n_hidden:
+            text += f". Of {words.count(self.n_hidden, 'trial')} no time is known"
+        return text + "."
 
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; without it, on a new figure.
-        """
+    def _draw(self, ax: Axes) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        self.ax_, self.figure_ = ax, _ = axes_of(ax, (7.0, 4.0))
+        x = self.trial if self.seconds is None else self.seconds / self._unit
         failed = np.isnan(self.score)
         below = self.score < self.floor
         inside = ~failed & ~below
         at_edge = ax.get_xaxis_transform()
-        dots: dict[str, Any] = {"color": COLOR, "linestyle": "none", "markeredgewidth": 0.6}
+        raster = len(x) > MANY
+        dots: dict[str, Any] = {"color": COLOR, "linestyle": "none", "rasterized": raster}
         if inside.any():
             ax.step(
-                self.trial,
+                x,
                 np.where(self.best_so_far < self.floor, np.nan, self.best_so_far),
                 where="post",
                 color=COLOR,
                 linewidth=1.8,
                 label="best so far",
             )
+            face: dict[str, Any] = {"markerfacecolor": BACKGROUND, "markeredgewidth": 0.8}
+            size = 4.5 if len(x) <= 300 else 2.5
             ax.plot(
-                self.trial[inside],
-                self.score[inside],
-                marker="o",
-                markersize=4.5,
-                markerfacecolor="white",
-                label="a trial",
-                **dots,
+                x[inside], self.score[inside], "o", markersize=size, label="a trial", **face, **dots
             )
         else:
             ax.set_yticks([])
-            say(ax, "no trials yet" if not failed.any() else "all trials failed")
+            nothing = "no trials yet" if not self.n_hidden else "it is not known when trials ended"
+            say(ax, "all trials failed" if failed.any() else nothing)
         for marked, style, label in (
             (below, dots | {"marker": "v", "markersize": 6}, "a trial below this range"),
             (failed, FAILED, "a failed trial"),
         ):
             if marked.any():
                 height = np.full(marked.sum(), 0.02)
-                ax.plot(self.trial[marked], height, transform=at_edge, label=label, **style)
+                ax.plot(x[marked], height, transform=at_edge, label=label, **style)
+        self._draw_best(ax, x)
+        ax.set_xlabel(self._label)
+        ax.set_ylabel(short(self.score_name))
+        if self.seconds is None:
+            ax.set_xlim(0, x.max(initial=1) + 1)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.grid()
+        if len(x):
+            hidden = f"no time is known of {words.count(self.n_hidden, 'trial')}"
+            legend_above(ax, hidden if self.n_hidden else "")
+
+    def _draw_best(self, ax: Axes, x: np.ndarray) -> None:
         at = self.trial == self.best
-        if at.any():
-            score = float(self.score[at][0])
-            if math.isfinite(self.standard_error):
-                ax.axhspan(
-                    score - self.standard_error,
-                    score + self.standard_error,
-                    color=COLOR,
-                    alpha=0.12,
-                    linewidth=0,
-                    label="best ± one standard error",
-                )
-            ax.plot(self.trial[at], [score], **BEST, label=f"best, trial {self.best}")
-        ax.set_xlabel("trial")
-        ax.set_ylabel(self.score_name)
-        ax.set_xlim(0, self.trial.max(initial=1) + 1)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.grid(alpha=0.25, linewidth=0.6)
-        ax.spines[["top", "right"]].set_visible(False)
-        if len(self.trial):
-            legend_above(ax)
-        return self
+        if not at.any():
+            return
+        score = float(self.score[at][0])
+        if math.isfinite(self.standard_error):
+            ax.axhspan(
+                score - self.standard_error,
+                score + self.standard_error,
+                color=COLOR,
+                alpha=0.15,
+                linewidth=0,
+                label="best ± one standard error",
+            )
+        ax.plot(x[at], [score], **BEST, label=f"best, trial {self.best}")

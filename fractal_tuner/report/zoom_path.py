@@ -1,52 +1,52 @@
-"""ZoomPathDisplay: the nested windows that led to the best trial."""
+"""ZoomPathDisplay: the nested windows by which the search came to the best trial."""
 
 from __future__ import annotations
 
-import contextlib
-import math
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from fractal_tuner.report import words
+from fractal_tuner.report.display import Display, Told, marked_of, two_dimensions
 from fractal_tuner.report.drawing import (
+    BACKGROUND,
     BEST,
     COLOR,
+    DOTS,
     FAILED,
+    FOREGROUND,
+    MANY,
     axes_of,
     best_of,
+    color_bar,
+    color_range,
     floor_of,
     legend_above,
     say,
+    score_dots,
     short,
-    trials_of,
+    styled,
 )
+from fractal_tuner.report.scales import Scale
 from fractal_tuner.trials import Trial, TrialLog, Window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fractal_tuner.dimensions import Dimension
-    from fractal_tuner.space import SearchSpace
-
-_MOST_TICKS = 12
-_MARGIN = 0.03  # of the axis, beyond the space
-_FEW_DECADES, _HALF_DECADE = 300.0, 5.0  # ratios of the ends of an axis
-_ROOM_FOR_TEXT = 0.05  # of the axis
-_LINE_LENGTH = 50  # letters beside each other
-_GOLDEN = 0.618034
+_LABEL = 0.06  # room for the number of a level, as a share of the view
+_SAME = 1e-9
 
 
-class ZoomPathDisplay:
-    """The windows that led to the best trial, over the trials of one or two dimensions.
+class ZoomPathDisplay(Display):
+    """The windows by which the search came to the best trial, over one or two dimensions.
 
-    A window belongs to the path if it proposed the best trial, or the trial in the middle of
-    another window of the path. Scores are colours; with one dimension they are the other axis.
-    Trials in which a shown dimension is inactive are left out. Of each level which the path does
-    not visit, the window that proposed its best trial is drawn in dashes.
+    Drawn are, for each level up to that of the best trial, the last window that the search looked
+    at before and that contains the best. Others led elsewhere; they are counted. Scores are
+    colours; with one dimension they are the other axis. Trials in which a shown dimension is
+    inactive are left out.
 
-    Make one with :meth:`from_search` or :meth:`from_trials`.
+    Make one with :meth:`from_search`, :meth:`from_record` or :meth:`from_trials`.
 
     Attributes
     ----------
@@ -61,18 +61,20 @@ class ZoomPathDisplay:
     best : int or None
         Number of the marked trial.
     path : list of Window
-        From the whole space to the window that proposed the best trial.
-    others : list of Window
-        For each level not on the path, the window that proposed the best trial of that level.
+        Windows that contain the best trial, the largest first, the last one that it was proposed
+        from. Empty if no trial succeeded.
+    n_detours : int
+        Windows before the best trial that do not contain it.
+    has_windows : bool
+        Whether any trial was proposed from less than the whole space.
     region : ndarray of float, shape (n_dims, 2)
         Sides, in unit coordinates, of a box that holds the best quarter of the trials.
     n_hidden : int
         Told trials left out because a shown dimension was inactive.
     floor : float
         Lowest score with a colour of its own.
-    ax_ : matplotlib Axes
-        Set by :meth:`plot`, like ``figure_``.
-    figure_ : matplotlib Figure
+    note : str
+        What the picture cannot show, in words.
 
     Examples
     --------
@@ -84,64 +86,66 @@ class ZoomPathDisplay:
     (('x', 'y'), (20, 2), 0)
     """
 
+    title = "Zoom path"
+    size = (7.0, 5.4)
+
     def __init__(
         self,
-        space: SearchSpace,
-        parameters: Sequence[int],
-        trials: Sequence[Trial],
+        told: Told,
         path: Sequence[Window],
-        others: Sequence[Window] = (),
         *,
-        best: int | None = None,
+        n_detours: int = 0,
+        has_windows: bool = True,
+        levels: Sequence[dict[str, Any]] = (),
+        n_dims: int | None = None,
         score_name: str = "score",
     ) -> None:
-        units = np.array([space.unit(t.key)[list(parameters)] for t in trials])
-        units = units.reshape(len(trials), len(parameters))
-        shown = ~np.isnan(units).any(axis=1)
-        self.unit = units[shown]
-        self.score = np.array([t.score for t in trials], dtype=float)[shown]
-        self.trial = np.array([t.id + 1 for t in trials], dtype=int)[shown]
-        self.best = None if best is None else best + 1
+        shown = ~np.isnan(told.unit).any(axis=1)
+        self.dims = told.names
+        self.unit, self.score = told.unit[shown], told.score[shown]
+        self.trial, self.best = told.trial[shown], told.best
         self.path = list(path)
+        self.n_detours, self.has_windows = n_detours, has_windows
         self.n_hidden = int((~shown).sum())
         self.floor = floor_of(self.score)
         self.score_name = score_name
-        self.dims = tuple(str(space.parameters[i].name) for i in parameters)
-        self._scales = [_Scale(space.parameters[i].dimension) for i in parameters]
+        self._levels = list(levels)
+        self._scales: tuple[Scale, ...] = told.scales
         self._places = np.column_stack(
             [
                 scale.place(scale.spread(self.unit[:, j], self.trial))
                 for j, scale in enumerate(self._scales)
             ]
         )
-        self.others = list(others)
-        self._sides = {
-            window: [(window.lower[i], window.upper[i]) for i in parameters]
-            for window in (*self.path, *self.others)
-        }
+        self._sides = [
+            np.array([(window.lower[i], window.upper[i]) for i in told.parameters])
+            for window in self.path
+        ]
         self.region = self._region()
+        self.note = self._noted(len(told.names) if n_dims is None else n_dims)
+        self.description = self._describe()
 
     @classmethod
     def from_trials(
         cls,
         trials: TrialLog,
         *,
-        dims: str | Sequence[str] | None = None,
         best: int | None = None,
         score_name: str = "score",
+        dims: str | Sequence[str] | None = None,
     ) -> Self:
         """The display of trials; running ones are left out.
 
         Parameters
         ----------
         trials : TrialLog
-        dims : str or sequence of str, optional
-            One or two dimensions to show. Without it, the first two that the best trial uses,
-            numbers before categories.
         best : int, optional
             Id of the trial to mark; without it, that of the highest score.
         score_name : str, default="score"
             Label of the scores.
+        dims : str or sequence of str, optional
+            One or two dimensions to show. Without it, the first two that the best trial uses,
+            numbers before categories.
 
         Raises
         ------
@@ -149,41 +153,21 @@ class ZoomPathDisplay:
             If ``dims`` are not one or two different names of the space.
         """
         told = [t for t in trials if t.status != "running"]
-        marked = best_of(told) if best is None else trials[best]
-        path = _path(trials, marked)
+        marked = marked_of(told, best)
+        path, n_detours = path_to(trials, marked)
         return cls(
-            trials.space,
-            _parameters(trials.space, dims, marked),
-            told,
+            Told.of(trials, checked_dims(trials, dims, marked), best=best),
             path,
-            _others(told, path),
-            best=None if marked is None else marked.id,
+            n_detours=n_detours,
+            has_windows=any(t.level > 0 for t in told),
+            levels=_by_level(told, path),
+            n_dims=sum(
+                p.name is not None and p.dimension.n_values != 1 for p in trials.space.parameters
+            ),
             score_name=score_name,
         )
 
-    @classmethod
-    def from_search(
-        cls, search: Any, *, dims: str | Sequence[str] | None = None, score_name: str = "score"
-    ) -> Self:
-        """The display of a search.
-
-        Parameters
-        ----------
-        search : ZoomSearch, FactorialZoom, FractalTuner, or fitted FractalSearchCV
-        dims, score_name
-            As in :meth:`from_trials`.
-
-        Raises
-        ------
-        TypeError
-            If the search has no trials.
-        ValueError
-            If ``dims`` are not one or two different names of the space.
-        """
-        log, best = trials_of(search)
-        return cls.from_trials(log, dims=dims, best=best, score_name=score_name)
-
-    def plot(self, ax: Axes | None = None, *, near: bool = False) -> Self:
+    def plot(self, ax: Axes | None = None, *, near: bool = False, colorbar: bool = True) -> Self:
         """Draw.
 
         Parameters
@@ -191,27 +175,32 @@ class ZoomPathDisplay:
         ax : matplotlib Axes, optional
             Where to draw; without it, on a new figure.
         near : bool, default=False
-            Draw ``region`` instead of the whole space, and neither colour bar nor legend.
+            Draw ``region`` instead of the whole space, and no legend.
+        colorbar : bool, default=True
+            Draw what the colours mean.
         """
-        self.ax_, self.figure_ = ax, _ = axes_of(ax, (7.0, 5.0))
+        with styled():
+            self.ax_, self.figure_ = axes_of(ax, self.size)
+            self._draw(self.ax_, near=near, colorbar=colorbar)
+        return self
+
+    def table(self) -> list[dict[str, Any]]:
+        """For each level: trials that windows of it proposed, their best score, their window."""
+        return self._levels[:300]
+
+    def _draw(self, ax: Axes, *, near: bool = False, colorbar: bool = True) -> None:
         for j, (side, name) in enumerate(zip("xy", self.dims, strict=False)):
             self._scales[j].label(ax, side, name, self.region[j] if near else None)
         if len(self.dims) == 1:
-            ax.set_ylabel(self.score_name)
+            ax.set_ylabel(short(self.score_name))
         self._draw_windows(ax, near)
-        self._draw_trials(ax, near)
-        if self.n_hidden:
-            what = "trial does" if self.n_hidden == 1 else "trials do"
-            names = " and ".join(map(short, self.dims))
-            ax.plot([], [], " ", label=f"{self.n_hidden} {what} not use {names}")
+        self._draw_trials(ax, colorbar)
         if not len(self.trial):
             say(ax, "no trials yet")
-        if not near and ax.get_legend_handles_labels()[0]:
-            legend_above(ax)
-        ax.spines[["top", "right"]].set_visible(False)
-        return self
+        if not near:
+            legend_above(ax, self.note)
 
-    def _draw_trials(self, ax: Axes, near: bool) -> None:
+    def _draw_trials(self, ax: Axes, colorbar: bool) -> None:
         """Scores as colours or, with one dimension, as heights; failures, and the best."""
         flat = len(self.dims) == 1
         x = self._places[:, 0]
@@ -221,7 +210,7 @@ class ZoomPathDisplay:
         at_edge = ax.get_xaxis_transform()
         if flat:
             inside = ~failed & ~below
-            ax.plot(x[inside], y[inside], "o", color=COLOR, markersize=5, alpha=0.8)
+            ax.plot(x[inside], y[inside], **DOTS, rasterized=len(x) > MANY)
             if below.any():
                 ax.plot(
                     x[below],
@@ -232,24 +221,9 @@ class ZoomPathDisplay:
                     transform=at_edge,
                 )
         elif not failed.all():
-            top = float(np.nanmax(self.score))
-            spare = 0.0 if top > self.floor else max(abs(top), 1.0) * 1e-3
-            dots = ax.scatter(
-                x[~failed],
-                y[~failed],
-                c=self.score[~failed],
-                vmin=self.floor - spare,
-                vmax=top + spare,
-                cmap="viridis",
-                s=42,
-                edgecolors="white",
-                linewidths=0.8,
-                zorder=3,
-            )
-            if not near:
-                extend = "min" if below.any() else "neither"
-                bar = self.figure_.colorbar(dots, ax=ax, extend=extend)
-                bar.set_label(self.score_name)
+            dots = score_dots(ax, x, y, self.score, color_range(self.score))
+            if colorbar and len(np.unique(self.score[~failed])) > 1:
+                color_bar(ax, dots, self.score_name, below=bool(below.any()))
         if failed.any():
             ax.plot(
                 x[failed],
@@ -262,6 +236,55 @@ class ZoomPathDisplay:
             at = self.trial == self.best
             ax.plot(x[at], y[at], **BEST, label=f"best, trial {self.best}")
 
+    def _draw_windows(self, ax: Axes, near: bool) -> None:
+        """Rectangles with their levels; whole spaces are left out."""
+        from matplotlib.patches import Rectangle
+
+        flat = len(self.dims) == 1
+        transform = ax.get_xaxis_transform() if flat else ax.transData
+        view = self.region if near else np.tile([0.0, 1.0], (len(self.dims), 1))
+        label: str | None = "windows that hold the best, with their levels"
+        taken: list[np.ndarray] = []
+        for window, sides in zip(self.path, self._sides, strict=True):
+            if np.all(sides == [0.0, 1.0]):
+                continue
+            (left, right), (low, high) = (
+                self._scales[j].place(sides[j]) if j < len(sides) else np.array([0.0, 1.0])
+                for j in range(2)
+            )
+            ax.add_patch(
+                Rectangle(
+                    (left, low),
+                    right - left,
+                    high - low,
+                    transform=transform,
+                    facecolor="none",
+                    edgecolor=FOREGROUND,
+                    linewidth=1.4,
+                    zorder=2,
+                    label=label,
+                )
+            )
+            label = None
+            corner = _free_corner(sides, view, taken)
+            if corner is None:
+                continue
+            at = [
+                self._scales[j].place(corner[j]) if j < len(sides) else corner[j] for j in range(2)
+            ]
+            ax.annotate(
+                str(window.level),
+                (float(at[0]), float(at[1])),
+                xycoords=transform,
+                ha="center",
+                va="center",
+                fontsize="small",
+                fontweight="bold",
+                zorder=4,
+                annotation_clip=True,
+                bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 1.0, "alpha": 0.8},
+            )
+
     def _region(self) -> np.ndarray:
         order = np.argsort(-self.score, kind="stable")[: int(np.isfinite(self.score).sum())]
         if len(order) < 2:
@@ -273,176 +296,118 @@ class ZoomPathDisplay:
             room[j] = max(room[j], scale.step)
         return np.column_stack([low - room, high + room]).clip(0.0, 1.0)
 
-    def _draw_windows(self, ax: Axes, near: bool) -> None:
-        """Rectangles with their levels; whole spaces are left out."""
-        from matplotlib.patches import Rectangle
-
-        flat = len(self.dims) == 1
-        transform = ax.get_xaxis_transform() if flat else ax.transData
-        styles: dict[bool, dict[str, Any]] = {
-            True: {"facecolor": (0, 0, 0, 0.04), "edgecolor": "black", "linewidth": 1.6},
-            False: {"facecolor": "none", "edgecolor": "#777777", "linewidth": 0.9, "ls": "--"},
-        }
-        labels = {
-            True: "window that led to the best, with its level",
-            False: "best window of a further level",
-        }
-        view = self.region if near else np.tile([0.0, 1.0], (len(self.dims), 1))
-        for window in (*self.path, *self.others):
-            sides = np.array(self._sides[window])
-            if np.all(sides == [0.0, 1.0]):
-                continue
-            on_path = window in self.path
-            (left, right), (low, high) = (
-                self._scales[j].place(sides[j]) if j < len(sides) else (0.0, 1.0) for j in range(2)
+    def _noted(self, n_dims: int) -> str:
+        notes = []
+        if n_dims > len(self.dims):
+            notes.append(
+                f"{len(self.dims)} of {n_dims} dimensions: trials that differ in the others lie "
+                "on each other"
             )
-            ax.add_patch(
-                Rectangle(
-                    (left, low),
-                    right - left,
-                    high - low,
-                    transform=transform,
-                    zorder=2,
-                    label=labels.pop(on_path, None),
-                    **styles[on_path],
-                )
+        if self.n_hidden:
+            names = " and ".join(map(short, self.dims))
+            notes.append(f"{words.count(self.n_hidden, 'trial')} without {names} left out")
+        scores = self.score[~np.isnan(self.score)]
+        if len(scores) and len(self.dims) > 1 and scores.min() == scores.max():
+            what = "all scores are" if len(scores) > 1 else "its score is"
+            notes.append(f"{what} {words.number(float(scores[0]))}")
+        if len(self.trial) and not self.has_windows:
+            notes.append("no zoom windows were recorded")
+        elif self.best is not None and len(self.path) == 1:
+            notes.append("the best was proposed from the whole space: no zoom led to it")
+        return "\n".join(notes)
+
+    def _describe(self) -> str:
+        names = words.listing(map(words.clean, self.dims))
+        text = f"{words.count(len(self.trial), 'trial')} over {names}"
+        if self.best is None:
+            return f"{text}; none succeeded." if len(self.trial) else f"{text}."
+        levels = [window.level for window in self.path if window.level]
+        at = self.trial == self.best
+        text += f"; the best is trial {self.best}"
+        if at.any():
+            score = words.number(float(self.score[at][0]))
+            text += f" with {words.clean(self.score_name)} {score}"
+        if levels:
+            text += (
+                f". {words.count(len(levels), 'window')} around it, of level "
+                f"{words.listing(map(str, levels))}, led there"
             )
-            if np.any(np.ptp(sides, axis=1) < _ROOM_FOR_TEXT * np.ptp(view, axis=1)):
-                continue
-            ax.annotate(
-                str(window.level),
-                (left, high),
-                xycoords=transform,
-                xytext=(2, -2),
-                textcoords="offset points",
-                va="top",
-                fontsize="small" if on_path else "x-small",
-                fontweight="bold" if on_path else "normal",
-                zorder=4,
-                annotation_clip=True,
-            )
+            if self.n_detours:
+                text += f"; {words.count(self.n_detours, 'window')} before it led elsewhere"
+        notes = [line[0].upper() + line[1:] for line in self.note.split("\n") if line]
+        text = ". ".join([text, *notes])
+        return text.replace(r"\$", "$") + "."
 
 
-class _Scale:
-    """One dimension as an axis: its own values, on the scale on which it was searched."""
+def path_to(trials: TrialLog, best: Trial | None) -> tuple[list[Window], int]:
+    """The windows by which the search came to a trial, and how many there were beside it.
 
-    def __init__(self, dimension: Dimension) -> None:
-        from fractal_tuner.dimensions import Quantile
-
-        self._dimension = dimension
-        self._low, self._high = 0.0, 1.0
-        self.kind = "unit"
-        if dimension.is_categorical:
-            self.kind = "category"
-            self._low, self._high = -0.5, (dimension.n_values or 0) - 0.5
-        elif not isinstance(dimension, Quantile):
-            with contextlib.suppress(OverflowError):  # an integer may be larger than any float
-                low, high = (float(dimension.value(dimension.code(u))) for u in (0.0, 1.0))
-                self.kind = "log" if dimension.is_log else "linear"
-                self._low, self._high = low, high
-
-    @property
-    def step(self) -> float:
-        """How far apart, in unit coordinates, values lie at most; all of them for a category."""
-        if self.kind == "category":
-            return 1.0
-        n_values = self._dimension.n_values
-        if n_values is None or n_values > _MOST_TICKS:
-            return 0.0
-        units = [self._dimension.unit(self._dimension.code_at(i)) for i in range(n_values)]
-        return float(np.diff(units).max(initial=0.0))
-
-    def place(self, unit: np.ndarray) -> np.ndarray:
-        """Where unit coordinates lie on the axis."""
-        if self.kind == "log":
-            low, high = math.log(self._low), math.log(self._high)
-            return np.asarray(np.exp(low + unit * (high - low)))
-        return np.asarray(self._low + unit * (self._high - self._low))
-
-    def spread(self, unit: np.ndarray, trial: np.ndarray) -> np.ndarray:
-        """Unit coordinates; those of a category beside each other, so that none is hidden."""
-        if self.kind != "category":
-            return unit
-        shift = (trial * _GOLDEN) % 1.0 - 0.5
-        return unit + 0.6 * shift / (self._dimension.n_values or 1)
-
-    def label(self, ax: Axes, side: str, name: str, limits: np.ndarray | None = None) -> None:
-        """Give side "x" or "y" its scale, ticks, name, and limits from unit coordinates."""
-        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-
-        axis = getattr(ax, f"{side}axis")
-        ends = np.array((0.0, 1.0) if limits is None else limits)
-        low, high = self.place(ends + np.array([-_MARGIN, _MARGIN]) * np.ptp(ends))
-        if self.kind == "log":
-            ax.set(**{f"{side}scale": "log"})
-            if high / low < _FEW_DECADES:  # powers of ten alone would be too few ticks
-                few = high / low < _HALF_DECADE
-                axis.set_major_locator(
-                    MaxNLocator(5) if few else LogLocator(subs=(1.0, 2.0, 5.0), numticks=99)
-                )
-                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-                axis.set_minor_formatter(NullFormatter())
-        elif self.kind == "category":
-            choices = self._dimension.describe()["choices"]
-            every = -(-len(choices) // _MOST_TICKS)
-            texts = [short(choice) for choice in choices[::every]]
-            steep = side == "x" and sum(map(len, texts)) > _LINE_LENGTH
-            style = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if steep else {}
-            axis.set_ticks(range(0, len(choices), every), texts, **style)
-        elif self.kind == "unit":
-            ticks = np.linspace(ends[0], ends[1], 5)
-            values = [self._dimension.value(self._dimension.code(u)) for u in ticks]
-            axis.set_ticks(ticks, [f"{Decimal(value):.3g}" for value in values])
-        elif self._dimension.n_values is not None and self._is_whole():
-            axis.set_major_locator(MaxNLocator(integer=True))
-        ax.set(**{f"{side}lim": (low, high), f"{side}label": short(name)})
-
-    def _is_whole(self) -> bool:
-        """Whether the ends are whole numbers, so that the ticks should be."""
-        return self._low.is_integer() and self._high.is_integer()
+    For each level up to that of the trial, the last window that was looked at before and contains
+    it; and the number of the other windows before it that do not.
+    """
+    if best is None:
+        return [], 0
+    before = list(dict.fromkeys(t.window for t in trials if t.id <= best.id))
+    place = trials.space.unit(best.key)
+    low = np.array([window.lower for window in before]) - _SAME
+    high = np.array([window.upper for window in before]) + _SAME
+    outside = (place < low) | (place > high)  # NaN, inactive, is neither
+    holds = np.logical_not(np.any(outside, axis=1))
+    last = {w.level: w for w, is_in in zip(before, holds, strict=True) if is_in}
+    last[best.level] = best.window
+    levels = sorted(level for level in last if level <= best.level)
+    return [last[level] for level in levels], int((~holds).sum())
 
 
-def _path(trials: TrialLog, best: Trial | None) -> list[Window]:
-    """The window that proposed the best trial, that of the trial in its middle, and so on."""
-    path: list[Window] = []
-    trial = best
-    while trial is not None:
-        path.insert(0, trial.window)
-        trial = None if trial.window.center is None else trials[trial.window.center]
-    return path
-
-
-def _others(told: Sequence[Trial], path: Sequence[Window]) -> list[Window]:
-    """For each level that ``path`` leaves out, the window of its best trial."""
-    levels = {t.level for t in told} - {w.level for w in path} - {0}
-    best = (best_of(t for t in told if t.level == level) for level in sorted(levels))
-    return [trial.window for trial in best if trial is not None]
-
-
-def _parameters(
-    space: SearchSpace, dims: str | Sequence[str] | None, best: Trial | None
-) -> list[int]:
-    """Positions in ``space.parameters`` of the dimensions to show."""
-    used = [
-        i
-        for i, p in enumerate(space.parameters)
-        if p.name is not None and (best is None or best.key[i] is not None)
-    ]
+def checked_dims(
+    trials: TrialLog, dims: str | Sequence[str] | None, best: Trial | None
+) -> list[str]:
+    """One or two names: those given, or the first two that the best trial uses."""
+    names = list(trials.space.names)
     if dims is None:
-        # sorted() is stable: numbers first, then categories, then dimensions with a single value
-        named = [i for i, p in enumerate(space.parameters) if p.name is not None]
-        ranked = sorted(used or named, key=lambda i: _rank(space.parameters[i].dimension))
-        return sorted(ranked[:2])
-    names = (dims,) if isinstance(dims, str) else tuple(dims)
-    if not 1 <= len(names) <= 2 or len(set(names)) < len(names) or set(names) - set(space.names):
-        raise ValueError(
-            f"dims must be one or two different names of {list(space.names)}, got {dims!r}"
+        return two_dimensions(trials.space, best)
+    given = [dims] if isinstance(dims, str) else list(dims)
+    if not 1 <= len(given) <= 2 or len(set(given)) < len(given) or set(given) - set(names):
+        raise ValueError(f"dims must be one or two different names of {names}, got {dims!r}")
+    return given
+
+
+def _by_level(told: Sequence[Trial], path: Sequence[Window]) -> list[dict[str, Any]]:
+    """What each level brought."""
+    rows = []
+    on_path = {window.level for window in path}
+    for level in sorted({t.level for t in told}):
+        here = [t for t in told if t.level == level]
+        best = best_of(here)
+        rows.append(
+            {
+                "level": level,
+                "trials": len(here),
+                "best score": None if best is None else best.score,
+                "best trial": None if best is None else best.id + 1,
+                "on the path": level in on_path,
+            }
         )
-    # In a union a name may stand for several parameters; the best trial says which.
-    places = {p.name: i for i, p in reversed(list(enumerate(space.parameters)))}
-    places |= {space.parameters[i].name: i for i in used}
-    return [places[name] for name in names]
+    return rows
 
 
-def _rank(dimension: Dimension) -> int:
-    return 2 if dimension.n_values == 1 else int(dimension.is_categorical)
+def _free_corner(sides: np.ndarray, view: np.ndarray, taken: list[np.ndarray]) -> np.ndarray | None:
+    """Where the number of a level has room, just inside a corner of its window.
+
+    Unit coordinates, shape (2,); of one dimension the other is a height. ``taken`` are the places
+    of other numbers, in shares of the view.
+    """
+    if len(sides) == 1:
+        sides, view = np.vstack([sides, [0.0, 1.0]]), np.vstack([view, [0.0, 1.0]])
+    scaled = (sides - view[:, :1]) / np.ptp(view, axis=1, keepdims=True)
+    if np.any(np.ptp(scaled, axis=1) < 1.2 * _LABEL):
+        return None
+    inset = np.array([_LABEL / 2, -_LABEL / 2])
+    for x in scaled[0] + inset:
+        for y in (scaled[1] + inset)[::-1]:
+            place = np.array([x, y])
+            is_in = np.all((place >= 0) & (place <= 1))
+            if is_in and all(np.abs(place - other).max() >= _LABEL for other in taken):
+                taken.append(place)
+                return np.asarray(view[:, 0] + place * np.ptp(view, axis=1))
+    return None
