@@ -414,13 +414,17 @@ def test_values_beyond_the_space_of_the_tool_widen_it():
     assert said(record, "1 trial did not fit")
 
 
-def test_halving_keeps_the_last_evaluation_of_each_candidate():
+@pytest.mark.parametrize(
+    ("resource", "least", "most"), [("n_estimators", 1, 9), ("n_samples", 40, 120)]
+)
+def test_halving_keeps_the_last_evaluation_of_each_candidate(resource, least, most):
     search = HalvingRandomSearchCV(
-        RandomForestClassifier(random_state=0),
+        RandomForestClassifier(n_estimators=2, random_state=0),
         {"max_depth": [1, 2, 3, 4, 5, 6], "min_samples_leaf": [1, 2, 3, 4, 5]},
-        resource="n_estimators",
-        max_resources=9,
-        min_resources=1,
+        n_candidates=9,
+        resource=resource,
+        min_resources=least,
+        max_resources=most,
         random_state=0,
         cv=2,
     ).fit(X, Y)
@@ -428,8 +432,9 @@ def test_halving_keeps_the_last_evaluation_of_each_candidate():
     table = search.cv_results_
     keys = [t.key for t in record.trials]
     assert len(set(keys)) == len(keys) == search.n_candidates_[0]
+    assert record.trials.space.names == ("max_depth", "min_samples_leaf")
     assert record.trials[record.best].score == table["mean_test_score"][search.best_index_]
-    assert record.trials[record.best].details["n_resources"] == 9
+    assert record.trials[record.best].details["n_resources"] == search.n_resources_[-1]
     assert said(record, "left out", "more resources")
     assert said(record, "not of one kind")
 
@@ -1168,6 +1173,7 @@ def test_other_databases_are_refused(optuna, tmp_path):
 # Size
 
 
+@pytest.mark.slow
 def test_ten_thousand_trials_are_read_in_seconds(tmp_path):
     n, rng = 10_000, np.random.default_rng(0)
     params = [
@@ -1197,3 +1203,32 @@ def test_a_record_is_frozen():
     assert isinstance(record, Record)
     with pytest.raises(AttributeError):
         record.tool = "x"
+
+
+def test_a_storage_of_optuna_without_optuna_names_the_extra(optuna, tmp_path, monkeypatch):
+    storage, path = storage_of(optuna, "journal", tmp_path)
+    optuna.create_study(storage=storage)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ImportError, match=r"pip install 'fractal-tuner\[optuna\]'"):
+        read(path)
+
+
+def test_a_storage_in_a_folder_with_a_strange_name_is_read(optuna, tmp_path):
+    folder = tmp_path / "a b?c#d%20ü"
+    folder.mkdir()
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/o.db")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    (tmp_path / "o.db").rename(folder / "o.db")
+    assert len(read(folder / "o.db").trials) == 2
+
+
+@settings(max_examples=150)
+@given(st.text(alphabet='ax1.,;\t\n"e- \r\u202e=_', max_size=60))
+def test_any_text_is_a_table_or_a_value_error(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("any") / "t.csv"
+    path.write_text("score,x,y\n" + text, newline="")
+    try:
+        record = read(path)
+    except ValueError:
+        return
+    assert all(t.params.keys() <= {"x", "y"} for t in record.trials)

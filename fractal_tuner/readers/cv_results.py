@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -126,7 +127,14 @@ def _without_resource(
 ) -> Sequence[dict[str, Any]]:
     """Candidates without the parameter that halving uses as its resource, if it is one."""
     names = set(params[0]) if params else set()
-    spent = {n for n in names if all(p.get(n) == r for p, r in zip(params, resources, strict=True))}
+    spent = {
+        n
+        for n in names
+        if all(
+            isinstance(p.get(n), numbers.Real) and p[n] == r
+            for p, r in zip(params, resources, strict=True)
+        )
+    }
     return [{n: v for n, v in p.items() if n not in spent} for p in params]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 import tempfile
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -123,53 +122,71 @@ def read_storage(
     """
     try:
         import optuna
-        from optuna.storages.journal import JournalFileBackend
     except ImportError as missing:
         raise ImportError(
             "reading a storage of Optuna needs Optuna: pip install 'fractal-tuner[optuna]'"
         ) from missing
 
+    notes: list[str] = []
+    opened = _sqlite if _begins_with(path, SQLITE) else _journal
+    with opened(path, notes) as storage:
+        names = [study.study_name for study in storage.get_all_studies()]
+        if len(names) != 1:
+            found = f"several studies, {names}" if names else "no study"
+            raise ValueError(
+                f"{path} holds {found}; load one with optuna.load_study and read that instead"
+            )
+        study = optuna.load_study(study_name=names[0], storage=storage)
+        return read_study(study, space=space, score=score, maximize=maximize, notes=notes)
+
+
+def _begins_with(path: Path, magic: bytes) -> bool:
     with path.open("rb") as file:
-        is_sqlite = file.read(len(SQLITE)) == SQLITE
-    options: dict[str, Any] = {"space": space, "score": score, "maximize": maximize}
-    if is_sqlite:
-        url = f"file:{quote(str(path.resolve()))}?mode=ro"
-        try:
-            with closing(sqlite3.connect(url, uri=True)) as base:
-                tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master")}
-        except sqlite3.Error as error:
-            raise ValueError(f"{path} is not a readable database: {error}") from error
-        if not {"studies", "trials", "version_info", "alembic_version"} <= tables:
-            raise ValueError(f"{path} is a database, but no storage of Optuna")
-        storage: Any = optuna.storages.RDBStorage(
-            f"sqlite:///{url}&uri=true", skip_table_creation=True
-        )
-        try:
-            return read_study(_only_study(optuna, storage, path), **options)
-        finally:
-            storage.remove_session()
-            storage.engine.dispose()
+        return file.read(len(magic)) == magic
+
+
+@contextmanager
+def _sqlite(path: Path, notes: list[str]) -> Iterator[Any]:
+    """The storage in a database, opened for reading only."""
+    from optuna.storages import RDBStorage
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True)
+
+    try:
+        with closing(connect()) as base:
+            tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error as error:
+        raise ValueError(f"{path} is not a readable database: {error}") from error
+    if not {"studies", "trials", "version_info", "alembic_version"} <= tables:
+        raise ValueError(f"{path} is a database, but no storage of Optuna")
+    engine_options = {"creator": connect}
+    storage = RDBStorage("sqlite://", engine_options, skip_table_creation=True)
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@contextmanager
+def _journal(path: Path, notes: list[str]) -> Iterator[Any]:
+    """The storage in the whole lines of a journal, copied."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
-    notes = [f"the last line of {path.name} was cut off"] if len(whole) < len(data) else []
+    if len(whole) < len(data):
+        notes.append(f"the last line of {path.name} was cut off")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "journal")
         copy.write_bytes(whole)
         try:
-            storage = optuna.storages.JournalStorage(JournalFileBackend(str(copy)))
-        except (json.JSONDecodeError, KeyError) as error:
+            storage = JournalStorage(JournalFileBackend(str(copy)))
+        except (ValueError, KeyError) as error:
             raise ValueError(f"{path} is a damaged journal of Optuna: {error}") from error
-        return read_study(_only_study(optuna, storage, path), **options, notes=notes)
-
-
-def _only_study(optuna: Any, storage: Any, path: Path) -> Any:
-    names = [study.study_name for study in storage.get_all_studies()]
-    if len(names) != 1:
-        found = f"several studies, {names}" if names else "no study"
-        raise ValueError(
-            f"{path} holds {found}; load one with optuna.load_study and read that instead"
-        )
-    return optuna.load_study(study_name=names[0], storage=storage)
+        yield storage
 
 
 def _objective(

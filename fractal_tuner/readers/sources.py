@@ -86,7 +86,9 @@ def read(
         from fractal_tuner.readers.keras_project import read_oracle
 
         return read_oracle(oracle, type(source).__name__, space=given, **asked)
-    if hasattr(source, "cv_results_") and not hasattr(source, "trials_"):
+    if hasattr(source, "cv_results_") and not isinstance(
+        getattr(source, "trials_", None), TrialLog
+    ):
         from fractal_tuner.readers.cv_results import read_fitted_search
 
         return read_fitted_search(source, space=given, **asked)
