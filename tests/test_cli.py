@@ -8,13 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from fractal_tuner import FactorialZoom, Real, ZoomSearch
+from fractal_tuner.cli import main
+from fractal_tuner.cli.compare import compared
+from fractal_tuner.cli.reports import Kinds
 from fractal_tuner.readers import read
+from fractal_tuner.report.report import analyze
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -31,6 +36,27 @@ data.load_digits = lambda **options: tuple(part[:200] for part in whole(**option
 def run(*arguments, code=COMMAND):
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, encoding="utf-8")
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def call(capsys):
+    """The same in this process: faster, and every warning is an error."""
+
+    def call(*arguments):
+        try:
+            code = main([*map(str, arguments)])
+        except SystemExit as end:
+            code = end.code
+        return Done(code, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="module", params=["few", pytest.param("all", marks=pytest.mark.slow)])
@@ -54,10 +80,11 @@ def test_the_demo_prints_its_results_and_nothing_else(demo):
     assert max(map(len, [first, second, *rest[:6]])) <= 80
 
 
-def test_the_demo_writes_two_pictures_a_summary_and_all_trials(demo):
+def test_the_demo_writes_two_pictures_a_summary_all_trials_and_a_report(demo):
     done, folder = demo
     assert sorted(path.name for path in folder.iterdir()) == [
         "history.png",
+        "report.html",
         "summary.md",
         "trials.csv",
         "zoom-path.png",
@@ -92,8 +119,8 @@ def test_version():
         (("demo", "--jobs", "0"), "argument --jobs: must be at least 1, got 0"),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_code_2(arguments, message):
-    done = run(*arguments)
+def test_wrong_usage_is_one_line_and_exit_code_2(call, arguments, message):
+    done = call(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -167,8 +194,8 @@ def test_show_prints_the_best_trials_in_80_columns(journal):
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_show_says_as_json_what_it_says_in_words(journal):
-    found = json_of(run("show", journal, "--json", "-n", 3))
+def test_show_says_as_json_what_it_says_in_words(call, journal):
+    found = json_of(call("show", journal, "--json", "-n", 3))
     assert list(found) == [
         "source",
         "tool",
@@ -189,23 +216,23 @@ def test_show_says_as_json_what_it_says_in_words(journal):
     assert found["best"]["score"] == max(t.score for t in read(journal).trials)
 
 
-def test_json_has_null_for_what_is_no_number(tmp_path):
+def test_json_has_null_for_what_is_no_number(call, tmp_path):
     path = journal_of(tmp_path / "failed.jsonl", lambda i, x, y: np.nan if i else 1.0)
-    found = json_of(run("show", path, "--json"))
+    found = json_of(call("show", path, "--json"))
     assert (found["n_failed"], found["best"]["standard_error"]) == (11, None)
     rows = [
         json.loads(line)
-        for line in run("export", path, "--format", "jsonl").stdout.split("\n")[:-1]
+        for line in call("export", path, "--format", "jsonl").stdout.split("\n")[:-1]
     ]
     assert [row["score"] for row in rows] == [1.0] + [None] * 11
 
 
-def test_no_score_is_exit_code_4(tmp_path):
+def test_no_score_is_exit_code_4(call, tmp_path):
     path = journal_of(tmp_path / "failed.jsonl", lambda *_: np.nan)
-    done = run("show", path)
+    done = call("show", path)
     assert done.returncode == 4
     assert "no trial has a score" in done.stdout
-    assert run("compare", path, path).returncode == 4
+    assert call("compare", path, path).returncode == 4
 
 
 def test_show_is_light(journal):
@@ -267,22 +294,22 @@ def test_an_unreadable_source_is_one_line_and_exit_code_3(tmp_path, journal):
         assert "\x1b" not in done.stderr
 
 
-def test_the_score_of_a_table_can_be_named(tmp_path):
+def test_the_score_of_a_table_can_be_named(call, tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("x,loss\n1,0.5\n2,0.25\n3,0.75\n")
-    assert run("show", path).returncode == 3
-    found = json_of(run("show", path, "--score", "loss", "--minimize", "--json"))
+    assert call("show", path).returncode == 3
+    found = json_of(call("show", path, "--score", "loss", "--minimize", "--json"))
     assert (found["best"]["params"], found["score_name"]) == ({"x": 2}, "negated loss")
-    done = run("show", path, "--maximize", "--minimize")
+    done = call("show", path, "--maximize", "--minimize")
     assert done.returncode == 2
 
 
 # export
 
 
-def test_a_csv_file_reads_back_as_the_same_trials(tmp_path, noisy):
+def test_a_csv_file_reads_back_as_the_same_trials(call, tmp_path, noisy):
     journal, out = noisy("noisy.jsonl", 0, seed=0), tmp_path / "trials.csv"
-    done = run("export", journal, "-o", out)
+    done = call("export", journal, "-o", out)
     assert (done.returncode, done.stdout) == (0, "")
     before, after = read(journal).trials, read(out).trials
     assert [(t.params, t.score, t.folds) for t in before] == [
@@ -291,12 +318,12 @@ def test_a_csv_file_reads_back_as_the_same_trials(tmp_path, noisy):
     assert list(tmp_path.glob(".fractal-tuner*")) == []
 
 
-def test_a_csv_file_holds_no_formula_and_no_control_characters(tmp_path):
+def test_a_csv_file_holds_no_formula_and_no_control_characters(call, tmp_path):
     path = tmp_path / "table.csv"
     values = ["=1+1", "+1", "-1+cmd", "@sum", "-0.5", "\u202ea\x07"]
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["name", "score"], *([v, -i] for i, v in enumerate(values))])
-    done = run("export", path, "--format", "csv")
+    done = call("export", path, "--format", "csv")
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert [row["param_name"] for row in rows] == [
         "'=1+1",
@@ -310,11 +337,11 @@ def test_a_csv_file_holds_no_formula_and_no_control_characters(tmp_path):
 
 
 @pytest.mark.skipif(find_spec("optuna") is None, reason="needs the optuna extra")
-def test_a_study_of_optuna_holds_the_same_trials(tmp_path, hostile):
+def test_a_study_of_optuna_holds_the_same_trials(call, tmp_path, hostile):
     import optuna
 
     out = tmp_path / "study.db"
-    done = run("export", hostile, "--format", "optuna", "-o", out)
+    done = call("export", hostile, "--format", "optuna", "-o", out)
     assert (done.returncode, done.stdout) == (0, "")
     before, after = read(hostile).trials, read(out).trials
     assert [(t.params, t.score, t.status) for t in before] == [
@@ -322,16 +349,92 @@ def test_a_study_of_optuna_holds_the_same_trials(tmp_path, hostile):
     ]
     study = optuna.load_study(study_name="study", storage=f"sqlite:///{out}")
     assert study.best_value == max(t.score for t in before)
-    assert run("export", hostile, "--format", "optuna", "-o", out).returncode == 2
-    assert run("export", hostile, "--format", "optuna").returncode == 2
+    assert call("export", hostile, "--format", "optuna", "-o", out).returncode == 2
+    assert call("export", hostile, "--format", "optuna").returncode == 2
 
 
 @pytest.mark.parametrize("arguments", [("export",), ("plot", "history")])
-def test_an_output_that_cannot_be_written_is_exit_code_2(journal, arguments):
-    done = run(*arguments, journal, "-o", journal / "out.png")
+def test_an_output_that_cannot_be_written_is_exit_code_2(call, journal, arguments):
+    done = call(*arguments, journal, "-o", journal / "out.png")
     assert (done.returncode, done.stdout) == (2, "")
     assert "cannot write to" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+# analyze, report, plot
+
+
+def test_analyze_says_what_the_report_says(call, journal):
+    done = call("analyze", journal)
+    report = analyze(journal)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == report.answer
+    assert set(report.trust) < set(lines)
+    assert {f"- {step}" for step in report.next_steps} < set(lines)
+    found = json_of(call("analyze", journal, "--json"))
+    assert found.pop("source") == str(journal)
+    assert found == json.loads(json.dumps(report.to_dict()))
+
+
+def test_no_number_is_printed_where_an_analyzer_has_a_reason(call, journal):
+    lines = call("analyze", journal).stdout.splitlines()
+    table, silent = lines[: lines.index("Not estimated:")], lines[lines.index("Not estimated:") :]
+    assert any(line.startswith("- roughness: ") for line in silent)
+    assert not any(line.startswith("roughness") for line in table)
+
+
+def test_a_report_is_the_same_each_time(call, journal, tmp_path):
+    pages = [tmp_path / "a.html", tmp_path / "b.html"]
+    for page in pages:
+        done = call("report", journal, "-o", page)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", f"wrote {page}\n")
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+    assert b"<html" in pages[0].read_bytes()
+
+
+@pytest.mark.parametrize("command", ["analyze", "report"])
+def test_reports_of_nothing_are_exit_code_4(call, tmp_path, command):
+    path = journal_of(tmp_path / "failed.jsonl", lambda *_: np.nan, n=3)
+    out = ["-o", tmp_path / "report.md"] if command == "report" else []
+    assert call(command, path, *out).returncode == 4
+
+
+def test_a_wrong_dimension_or_suffix_is_wrong_usage(call, journal, tmp_path):
+    for arguments in (
+        ["analyze", journal, "--dim", "z"],
+        ["report", journal, "-o", tmp_path / "report.doc"],
+        ["plot", "zoom-path", journal, "--dim", "z", "-o", tmp_path / "a.png"],
+        ["plot", "history", journal, "--dim", "x", "-o", tmp_path / "a.png"],
+        ["plot", "nothing", journal],
+    ):
+        done = call(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["search.jsonl"]
+
+
+def test_every_display_can_be_drawn(call, journal, tmp_path):
+    assert {"history", "zoom-path"} <= set(Kinds())
+    for kind in Kinds():
+        picture = tmp_path / f"{kind}.png"
+        done = call("plot", kind, journal, "-o", picture)
+        assert done.returncode in (0, 4), kind
+        assert picture.exists() == (done.returncode == 0)
+        if picture.exists():
+            assert picture.read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
+def test_a_picture_is_the_same_each_time_and_said_in_words(call, journal, tmp_path, suffix):
+    first, second = (tmp_path / f"{name}.{suffix}" for name in "ab")
+    found = json_of(call("plot", "history", journal, "-o", first, "--json"))
+    call("plot", "history", journal, "-o", second)
+    assert first.read_bytes() == second.read_bytes()
+    assert found["kind"] == "history"
+    assert found["title"]
+    assert found["description"]
+    assert len(found["table"]) > 0
 
 
 # compare
@@ -341,17 +444,19 @@ def test_an_output_that_cannot_be_written_is_exit_code_2(journal, arguments):
     ("levels", "verdict", "code"),
     [((0, 0), "not told apart", 0), ((1, 0), "A", 1), ((0, 1), "B", 1)],
 )
-def test_searches_differ_if_the_difference_is_larger_than_the_noise(noisy, levels, verdict, code):
+def test_searches_differ_if_the_difference_is_larger_than_the_noise(
+    call, noisy, levels, verdict, code
+):
     a, b = (
         noisy(f"{name}.jsonl", level, seed)
         for seed, (name, level) in enumerate(zip("ab", levels, strict=True))
     )
-    done = run("compare", a, b, "--json")
+    done = call("compare", a, b, "--json")
     found = json_of(done)
     assert (found["verdict"], found["method"], done.returncode) == (verdict, "folds", code)
     assert found["difference"] == found["a"]["best"]["score"] - found["b"]["best"]["score"]
     assert [n > 0 for n in found["n_contenders"]] == [verdict != "B", verdict != "A"]
-    text = run("compare", a, b).stdout
+    text = call("compare", a, b).stdout
     assert ("no more than noise" in text) == (code == 0)
     assert max(map(len, text.splitlines())) <= 80
 
@@ -360,7 +465,6 @@ def test_equal_searches_of_noise_are_seldom_told_apart(tmp_path):
     # The truly best of all is kept in 97 % at least, so that either is called better in 3 %;
     # 5 of 60 or more happen then with a probability of 0.03.
     from fractal_tuner import SearchSpace, TrialLog, Window
-    from fractal_tuner.cli.compare import compared
 
     def search(rng):
         log = TrialLog(SearchSpace({"x": Real(0, 1)}))
@@ -375,17 +479,17 @@ def test_equal_searches_of_noise_are_seldom_told_apart(tmp_path):
     assert sum(verdict != "not told apart" for verdict in verdicts) <= 5
 
 
-def test_unknown_noise_is_not_taken_for_none(tmp_path):
+def test_unknown_noise_is_not_taken_for_none(call, tmp_path):
     a, b = (
         journal_of(tmp_path / f"{shift}", lambda i, x, y, s=shift: s + np.sin(99 * x + 9 * y), n=6)
         for shift in (0, 1)
     )
-    done = run("compare", a, b)
+    done = call("compare", a, b)
     assert done.returncode == 4
     assert "Nothing can be said" in done.stdout
 
 
-def test_other_data_are_told(tmp_path):
+def test_other_data_are_told(call, tmp_path):
     paths = []
     for data in ("one", "other"):
         search = FactorialZoom(
@@ -398,7 +502,7 @@ def test_other_data_are_told(tmp_path):
             folds = [trial.id, trial.id + 0.1]
             search.tell(trial.id, trial.id, folds=folds)
         paths.append(tmp_path / data)
-    found = json_of(run("compare", *paths, "--json"))
+    found = json_of(call("compare", *paths, "--json"))
     assert found["doubts"] == ["the searches had different data: X"]
 
 
@@ -442,37 +546,37 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_to_a_journal_is_found_with_its_line(journal, damage):
+def test_damage_to_a_journal_is_found_with_its_line(call, journal, damage):
     lines = DAMAGES[damage](lines_of(journal))
     journal.write_bytes(b"".join(lines))
-    done = run("check", journal, "--json")
+    done = call("check", journal, "--json")
     found = json_of(done)["findings"]
     assert done.returncode == 1
     assert found[0]["line"] == {"torn": len(lines), "twice": 7, "stranger": 7}.get(damage, 6)
     assert "Traceback" not in done.stderr
-    text = run("check", journal)
+    text = call("check", journal)
     assert text.returncode == 1
     assert f"line {found[0]['line']}: " in text.stdout
 
 
-def test_all_damaged_lines_are_found_not_the_first_alone(journal):
+def test_all_damaged_lines_are_found_not_the_first_alone(call, journal):
     lines = lines_of(journal)
     for i in (3, 8):
         lines[i] = b"x" + lines[i]
     journal.write_bytes(b"".join(lines))
-    found = json_of(run("check", journal, "--json"))["findings"]
+    found = json_of(call("check", journal, "--json"))["findings"]
     assert [f["line"] for f in found if f["kind"] == "damage"] == [4, 9]
     assert found[-1]["kind"] == "unreadable"
 
 
-def test_repeated_candidates_are_listed_and_no_fault(tmp_path):
+def test_repeated_candidates_are_listed_and_no_fault(call, tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("x,score\n1,0.5\n2,0.25\n1,0.75\n")
-    done = run("check", path, "--json")
+    done = call("check", path, "--json")
     assert (done.returncode, json_of(done)["repeats"]) == (0, [[0, 2]])
 
 
-def test_a_torn_file_of_a_keras_tuner_project_is_found(tmp_path):
+def test_a_torn_file_of_a_keras_tuner_project_is_found(call, tmp_path):
     trial = {
         "trial_id": "0",
         "hyperparameters": {"space": [], "values": {"units": 8}},
@@ -485,7 +589,7 @@ def test_a_torn_file_of_a_keras_tuner_project_is_found(tmp_path):
         text = json.dumps(trial | {"trial_id": name})
         (tmp_path / f"trial_{name}" / "trial.json").write_text(text[: -int(name) * 9 or None])
     (tmp_path / "trial_2").mkdir()
-    done = run("check", tmp_path, "--json")
+    done = call("check", tmp_path, "--json")
     texts = [finding["text"] for finding in json_of(done)["findings"]]
     assert done.returncode == 1
     assert texts[0].startswith("trial_1/trial.json is not whole")
@@ -530,13 +634,36 @@ def test_an_interrupted_demo_ends_with_130_in_one_line(tmp_path):
     assert errors.strip() == "interrupted"
 
 
-def test_every_command_tells_its_use_and_the_codes_are_documented():
-    text = run("--help").stdout
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_the_journal_of_a_killed_search_can_be_shown_and_checked(tmp_path):
+    path = tmp_path / "search.jsonl"
+    code = f"""
+from fractal_tuner import FactorialZoom
+search = FactorialZoom({{"x": range(1000)}}, points_per_dim=1000, levels=1, journal={str(path)!r})
+while batch := search.ask():
+    search.tell(batch[0].id, 1.0)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (path.exists() and path.stat().st_size > 9000):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    before = path.read_bytes()
+    assert run("show", path).returncode == 0
+    found = json_of(run("check", path, "--json"))
+    assert {finding["kind"] for finding in found["findings"]} <= {"torn"}
+    assert found["n_trials"] > 10
+    assert path.read_bytes() == before
+
+
+def test_every_command_tells_its_use_and_the_codes_are_documented(call):
+    text = call("--help").stdout
     for code in ("0  done", "1  ", "2  wrong usage", "3  ", "4  too few", "130  interrupted"):
         assert code in text
     assert max(map(len, text.splitlines())) <= 80
-    for command in ("demo", "show", "plot", "export", "compare", "check"):
-        done = run(command, "--help")
+    for command in ("demo", "show", "analyze", "plot", "report", "export", "compare", "check"):
+        done = call(command, "--help")
         assert done.returncode == 0
         assert done.stdout.startswith(f"usage: fractal-tuner {command}")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fractal_tuner.cli.arguments import Commands, add_command, whole_number
 from fractal_tuner.cli.exits import Exit, cannot_write
+from fractal_tuner.cli.printing import busy
 
 if TYPE_CHECKING:
     from fractal_tuner.report import HistoryDisplay
@@ -32,7 +33,8 @@ def add_to(commands: Commands) -> None:
         help="tune a support vector machine on scikit-learn's digits, and draw what happened",
         description="Tune C and gamma of a support vector machine on scikit-learn's digits with "
         "FractalSearchCV and, on the same folds and with the same budget, with a grid and a random "
-        "search. Prints what each found and writes two pictures, a summary and all trials.",
+        "search. Prints what each found and writes two pictures, a summary, all trials and a "
+        "report.",
     )
     parser.add_argument(
         "--max-trials",
@@ -141,6 +143,7 @@ def _run(options: argparse.Namespace) -> int:
             _draw_path(out / "zoom-path.png", found.outcomes[0]),
             _write_trials(out / "trials.csv", found.outcomes),
             _write_summary(out / "summary.md", options, found),
+            _write_report(out / "report.html", found.outcomes[0]),
         ]
     except OSError as error:
         raise cannot_write(out, error) from error
@@ -292,6 +295,13 @@ def _write_trials(path: Path, outcomes: list[_Outcome]) -> Path:
     return path
 
 
+def _write_report(path: Path, zoom: _Outcome) -> Path:
+    from fractal_tuner.report.report import analyze
+
+    with busy("analyzing the trials of FractalSearchCV"):
+        return analyze(zoom.search).save(path)
+
+
 def _write_summary(path: Path, options: argparse.Namespace, found: _Comparison) -> Path:
     rows = [found.head, ("---",) * len(found.head), *found.rows]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -318,6 +328,7 @@ The best of many scores is a little too high as an estimate of the accuracy on n
 - `history.png`: the score of each trial, and the best so far.
 - `zoom-path.png`: the windows that led to the best trial, and on the right a closer look.
 - `trials.csv`: all trials.
+- `report.html`: what FractalSearchCV found, how far to trust it, and what to do next.
 
 To repeat this: `fractal-tuner demo --max-trials {options.max_trials} --seed {options.seed}`
 """,

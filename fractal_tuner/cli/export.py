@@ -21,7 +21,7 @@ from fractal_tuner.cli.summaries import fit_time, summary_of_trial
 if TYPE_CHECKING:
     from fractal_tuner.readers import Record
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the start of a formula
+_FORMULA = ("=", "+", "-", "@")  # what spreadsheets take for the start of a formula
 
 
 def add_to(commands: Commands) -> None:
@@ -116,4 +116,4 @@ def _cell(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     text = printable(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

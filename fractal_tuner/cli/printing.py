@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -85,6 +87,16 @@ def say(message: object) -> None:
 def print_lines(*lines: str) -> None:
     """Lines of a result; what is a user's in them was made printable before."""
     print(*lines, sep="\n")
+
+
+def print_prose(*sentences: str, mark: str = "") -> None:
+    """A line for each sentence; on a terminal, folded at its width."""
+    for sentence in sentences:
+        line = mark + printable(sentence)
+        if sys.stdout is not None and sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns
+            line = textwrap.fill(line, width, subsequent_indent=" " * len(mark))
+        print(line)
 
 
 def print_table(

@@ -21,8 +21,8 @@ from fractal_tuner.cli.printing import (
     pairs,
     print_json,
     print_lines,
+    print_prose,
     print_table,
-    printable,
 )
 from fractal_tuner.cli.summaries import summary_of_record, summary_of_trial
 
@@ -70,8 +70,7 @@ def _run(options: argparse.Namespace) -> int:
         if top:
             print_lines("", f"Best of {len(complete)} by score:")
             _print_trials(top)
-        for note in record.notes:
-            print_lines(f"note: {printable(note)}")
+        print_prose(*record.notes, mark="note: ")
     return Exit.GOOD if complete else Exit.TOO_FEW
 
 
