@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 from fractal_tuner.dimensions import (
     MAX_TABLE,
@@ -181,14 +181,9 @@ def _record(
     hps = _Hyperparameters(
         [_dict(state, "hyperparameters") for state in (oracle, *(states[t] for t in order))]
     )
-    found = objective or _objective([states[t] for t in order], notes)
-    metric, direction = found
+    metric, direction = objective or _objective([states[t] for t in order], notes)
     if score is not None and score != metric:
-        known = sorted({m for s in states.values() for m in _metrics(s)})
-        if score not in known:
-            raise ValueError(f"score {score!r} was not recorded; recorded are {known}")
-        metric = score
-        direction = next(_metrics(s)[score][1] for s in states.values() if score in _metrics(s))
+        metric, direction = _named(score, states.values())
     larger = direction == "max" if maximize is None else maximize
     sign = 1 if larger else -1
     ends = {t: i for i, t in enumerate(_names(oracle, "end_order"))}
@@ -210,7 +205,7 @@ def _record(
             params, told=ends.get(trial_id, math.inf), started=_unix(starts.get(trial_id))
         )
         entry.details["trial_id"] = trial_id
-        if (epochs := values.get(_RESOURCE)) is not None:
+        if _is_finite(epochs := values.get(_RESOURCE)):
             entry.resource = entry.details["epochs"] = float(epochs)
         _settle(
             entry, state, metric, sign, own=score is None, retried=trial_id in waiting | running
@@ -233,11 +228,11 @@ def _settle(
     entry: Entry, state: State, metric: str, sign: int, *, own: bool, retried: bool
 ) -> None:
     """Write down how a trial ended; ``own`` if the score is that of the tuner."""
-    metrics = _metrics(state)
+    # The score is written behind the metrics: without it they may not be whole.
+    metrics = _metrics(state) if "score" in state else {}
     entry.details["metrics"] = {m: best for m, (best, _, _) in metrics.items()}
     status = state.get("status")
     best, _, folds = metrics.get(metric, (math.nan, "", []))
-    # The score is written behind the metrics: without it they may not be whole.
     value = state.get("score") if own or state.get("score") is None else best
     if retried or status in ("RUNNING", "IDLE", "STOPPED"):
         entry.status = "running"
@@ -288,6 +283,14 @@ def _objective(states: Sequence[State], notes: list[str]) -> tuple[str, str]:
             f"values; {fitting[0][0]!r} was taken, score= chooses another"
         )
     return fitting[0]
+
+
+def _named(metric: str, states: Iterable[State]) -> tuple[str, str]:
+    """A metric that the user names, and its direction."""
+    directions = {m: d for state in states for m, (_, d, _) in _metrics(state).items()}
+    if metric not in directions:
+        raise ValueError(f"score {metric!r} was not recorded; recorded are {sorted(directions)}")
+    return metric, directions[metric]
 
 
 def _metrics(state: State) -> dict[str, tuple[float, str, list[float]]]:
@@ -473,7 +476,7 @@ def _names(state: State, name: str) -> list[str]:
     return [v for v in _list(state, name) if isinstance(v, str)]
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
