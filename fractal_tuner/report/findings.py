@@ -1,0 +1,105 @@
+"""What each analyzer finds in the trials of a search."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fractal_tuner.analysis.boxcount import BoxDimension, contour_dimension, failure_dimension
+from fractal_tuner.analysis.correlation import correlation_lengths
+from fractal_tuner.analysis.estimate import Estimate
+from fractal_tuner.analysis.importance import importance
+from fractal_tuner.analysis.local import gradient_magnitude, local_complexity
+from fractal_tuner.analysis.noise import corrected_best, indistinguishable, noise_share
+from fractal_tuner.analysis.optimum import (
+    basins,
+    domain_edges,
+    near_optimal_volume,
+    plateau_share,
+)
+from fractal_tuner.analysis.roughness import roughness
+from fractal_tuner.landscape import Landscape
+from fractal_tuner.trials import Trial, TrialLog
+
+NO_LANDSCAPE = "no dimension with a scale was varied around the best trial"
+_OF_LANDSCAPE = (
+    "roughness",
+    "correlation_lengths",
+    "gradient_magnitude",
+    "local_complexity",
+    "basins",
+    "plateau_share",
+    "contour_dimension",
+    "failure_dimension",
+)
+
+
+def landscape_of(trials: TrialLog, best: Trial | None) -> Landscape | None:
+    """The landscape around the best trial, over the dimensions with a scale that were varied.
+
+    Where there are choices without an order, it is that of the trials with the best one's choices.
+    None if there is no trial with a score, or nothing was varied.
+    """
+    if best is None:
+        return None
+    kinds = [parameter.dimension.is_categorical for parameter in trials.space.parameters]
+    alike = [
+        trial
+        for trial in trials.told
+        if all(
+            (a is None) == (b is None) and (a == b or not categorical)
+            for a, b, categorical in zip(trial.key, best.key, kinds, strict=True)
+        )
+    ]
+    names = [
+        parameter.name
+        for i, parameter in enumerate(trials.space.parameters)
+        if parameter.name is not None
+        and not kinds[i]
+        and len({trial.key[i] for trial in alike} - {None}) > 1
+    ]
+    return Landscape.from_trials(alike, names, space=trials.space) if names else None
+
+
+def findings_of(trials: TrialLog, landscape: Landscape | None, seed: int) -> dict[str, Any]:
+    """The results of all analyzers by their names.
+
+    The landscape's analyzers are told the noise of a score, whatever its source.
+    """
+    noise = noise_share(trials)
+    known = noise.reason is None
+    from_field = noise.sd if known and noise.source == "field" else None
+    found: dict[str, Any] = {
+        "noise_share": noise,
+        "indistinguishable": indistinguishable(trials, noise_sd=from_field),
+        "corrected_best": corrected_best(trials),
+        "domain_edges": domain_edges(trials),
+        "importance": importance(trials, seed=seed),
+        "near_optimal_volume": near_optimal_volume(trials, noise_sd=from_field, seed=seed),
+    }
+    if landscape is None:
+        return found | dict.fromkeys(_OF_LANDSCAPE, Estimate.abstain(NO_LANDSCAPE, n=0))
+    found["roughness"] = roughness(landscape, seed=seed)
+    found["correlation_lengths"] = correlation_lengths(landscape, seed=seed)
+    if known and landscape.noise_variance is None:
+        landscape = replace(landscape, noise_variance=noise.sd**2)
+    return found | {
+        "gradient_magnitude": gradient_magnitude(landscape),
+        "local_complexity": local_complexity(landscape),
+        "basins": basins(landscape),
+        "plateau_share": plateau_share(landscape),
+        "contour_dimension": _contour(landscape),
+        "failure_dimension": failure_dimension(landscape),
+    }
+
+
+def _contour(landscape: Landscape) -> BoxDimension:
+    """Of the contour between the better and the worse half of the scores."""
+    scores = landscape.known[1]
+    if len(scores) == 0:
+        return BoxDimension(np.nan, np.nan, np.nan, 0, reason="no trial has a score")
+    if landscape.is_grid and min(landscape.scores.shape) < 2:
+        return BoxDimension(np.nan, np.nan, np.nan, 0, reason="an axis has one value")
+    return contour_dimension(landscape, float(np.median(scores)))

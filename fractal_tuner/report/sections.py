@@ -1,0 +1,477 @@
+"""What stands on the page, in order: the same for HTML and Markdown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import fractal_tuner
+from fractal_tuner import report as displays
+from fractal_tuner.analysis.estimate import Estimate
+from fractal_tuner.report import words
+from fractal_tuner.report.display import Display
+from fractal_tuner.report.findings import NO_LANDSCAPE
+from fractal_tuner.report.report import Report, trial_rows
+
+_Wanted = tuple[str, dict[str, Any]]  # a display and its options
+
+_MOST_CELLS = 10_000  # of the table of trials
+_MOST_TRIALS = 1_000
+_MOST_COLUMNS = 12  # parameters in it
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head.
+
+    Attributes
+    ----------
+    caption : str
+    head : tuple of str
+    rows : tuple of tuples of str
+    """
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes
+    ----------
+    id, title : str
+    text : tuple of str
+        Sentences, each a paragraph. A section without pictures and tables says why.
+    displays : tuple of Display
+    tables : tuple of Table
+    """
+
+    id: str
+    title: str
+    text: tuple[str, ...] = ()
+    displays: tuple[Display, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+def sections(report: Report) -> tuple[Section, ...]:
+    """The sections that follow answer and warnings."""
+    return tuple(make(report) for make in _SECTIONS)
+
+
+def best_table(report: Report) -> Table | None:
+    """The parameters of the best trial, and of the cheapest that may be as good."""
+    best = report.best
+    if best is None or not best.params:
+        return None
+    tied = report.findings["indistinguishable"]
+    cheap = tied.cheapest if tied.reason is None and tied.cheapest is not best else None
+    head = ["parameter", f"trial {best.id + 1}, the best"]
+    if cheap is not None:
+        head.append(f"trial {cheap.id + 1}, cheapest of those as good")
+    names = [n for n in report.names if n in best.params or (cheap and n in cheap.params)]
+    chosen = [best] if cheap is None else [best, cheap]
+    rows = [
+        (words.clean(n), *(words.value(t.params[n]) if n in t.params else "-" for t in chosen))
+        for n in names
+    ]
+    rows.append((words.clean(report.record.score_name), *(report.say(t.score) for t in chosen)))
+    return Table("Parameters of the best trial", tuple(head), tuple(rows))
+
+
+def _history(report: Report) -> Section:
+    if not report.record.trials.told:
+        return Section("history", "History", ("No trial has ended, so there is no history.",))
+    text, shown = _drawn(
+        report,
+        ("HistoryDisplay", {}),
+        ("HistoryDisplay", {"against": "time"}),
+        ("TimelineDisplay", {}),
+        ("DistributionDisplay", {}),
+    )
+    return Section("history", "History", text, shown)
+
+
+def _zoom_path(report: Report) -> Section:
+    title = "Zoom path"
+    levels = max((t.level for t in report.record.trials), default=0)
+    if not levels:
+        why = "The search did not zoom: all trials were proposed from the whole space."
+        return Section("zoom-path", title, (why,))
+    said = []
+    if report.best is not None:
+        said.append(
+            f"Each zoom halves the window or more. The deepest trial was proposed at level "
+            f"{levels}, the best one at level {report.best.level}."
+        )
+    text, shown = _drawn(
+        report, ("ZoomPathDisplay", {"dims": report.dims}), ("ZoomedViewsDisplay", {})
+    )
+    return Section("zoom-path", title, (*said, *text), shown)
+
+
+def _landscape(report: Report) -> Section:
+    title = "Landscape"
+    if report.landscape is None:
+        return Section("landscape", title, (f"There is no landscape: {NO_LANDSCAPE}.",))
+    table = _estimates(
+        report,
+        (
+            "gradient_magnitude",
+            "slope",
+            "score per side of the unit cube, root mean square; large where a small change of "
+            "parameters matters",
+        ),
+        (
+            "local_complexity",
+            "local complexity",
+            "how much scores vary around local planes, beyond noise; 0 if noise explains all",
+        ),
+        (
+            "basins",
+            "regions of good scores",
+            "with several, keep the second best and restart there",
+        ),
+        (
+            "plateau_share",
+            "neighbours alike",
+            "share that differ by no more than noise; above 0.8 a coarser grid loses nothing",
+        ),
+        (
+            "near_optimal_volume",
+            "near-optimal volume",
+            "share of the space that cannot be told from the best; where it is large, stop",
+        ),
+    )
+    kinds = ("raw", "smoothed", "gradient", "complexity")
+    text, shown = _drawn(
+        report, *(("LandscapeDisplay", {"dims": report.dims, "kind": kind}) for kind in kinds)
+    )
+    return Section("landscape", title, (_extent_of_landscape(report), *text), shown, (table,))
+
+
+def _extent_of_landscape(report: Report) -> str:
+    """Which trials the numbers are of."""
+    landscape, best = report.landscape, report.best
+    if landscape is None or best is None:
+        return ""
+    names = words.listing(words.clean(name, 40) for name in landscape.names[:8])
+    more = len(landscape.names) - 8
+    said = f"Measured over {names}" + (f" and {more} more" if more > 0 else "")
+    fixed = {
+        p.name: best.params[p.name]
+        for p in report.record.trials.space.parameters
+        if p.dimension.is_categorical
+        and p.dimension.n_values != 1
+        and p.name is not None
+        and p.name in best.params
+    }
+    if fixed:
+        said += f", where {words.params(fixed)}"
+    return f"{said}: {words.count(landscape.n_scores, 'score')}."
+
+
+def _boxes(report: Report) -> Section:
+    title, found = "Box counting", report.findings
+    names = ("contour_dimension", "failure_dimension")
+    reasons = list(dict.fromkeys(str(found[name].reason) for name in names))
+    if all(found[name].reason is not None for name in names):
+        why = f"No box-counting dimension: {words.listing(reasons)}."
+        return Section("box-counting", title, (why,))
+    table = _estimates(
+        report,
+        (
+            names[0],
+            "dimension of the contour at the median score",
+            "near the number of axes less 1: a clear line between good and bad",
+        ),
+        (
+            names[1],
+            "dimension of the boundary of failures",
+            "near the number of axes less 1: a margin keeps trials from failing",
+        ),
+    )
+    text, shown = _drawn(report, ("BoxCountingDisplay", {"dims": report.dims}))
+    return Section("box-counting", title, text, shown, (table,))
+
+
+def _roughness(report: Report) -> Section:
+    title, rough = "Roughness", report.findings["roughness"]
+    lengths = report.findings["correlation_lengths"]
+    if report.landscape is None:
+        return Section("roughness", title, (f"There is no landscape: {NO_LANDSCAPE}.",))
+    said = []
+    if rough.reason is None:
+        said.append(
+            f"The landscape is {rough.verdict}: its Hurst exponent is "
+            f"{words.number(rough.hurst, 2)} (95 % interval {words.number(rough.hurst_low, 2)} to "
+            f"{words.number(rough.hurst_high, 2)}). This describes "
+            f"{words.share(rough.explored)} of the space, that near the trials."
+        )
+    else:
+        said.append(f"How rough the landscape is cannot be told: {rough.reason}.")
+    tables: tuple[Table, ...] = ()
+    if all(e.reason is not None for e in lengths):
+        reasons = list(dict.fromkeys(str(e.reason) for e in lengths))
+        said.append(f"Correlation lengths cannot be told: {words.listing(reasons)}.")
+    else:
+        rows = tuple(
+            (words.clean(name), *_value_and_interval(e))
+            for name, e in zip(report.landscape.names, lengths, strict=True)
+        )
+        head = ("parameter", "share of its range", "95 % interval")
+        tables = (Table("Correlation lengths: steps of half of it are fine enough", head, rows),)
+    wanted: list[_Wanted] = [("RoughnessDisplay", {})] if rough.reason is None else []
+    text, shown = _drawn(report, *wanted)
+    return Section("roughness", title, (*said, *text), shown, tables)
+
+
+def _importance(report: Report) -> Section:
+    found = report.findings["importance"]
+    said = []
+    wanted: list[_Wanted] = []
+    if found.reason is not None:
+        said.append(f"Which dimensions matter cannot be told: {found.reason}.")
+    else:
+        name, most = max(found.total.items(), key=lambda item: item[1].value)
+        said.append(
+            f"{words.clean(name, 40)} matters most: {words.share(min(most.value, 1.0))} of the "
+            "variance over the space goes away where it is fixed (95 % interval "
+            f"{words.share(max(most.low, 0.0))} to {words.share(min(most.high, 1.0))})."
+        )
+        wanted.append(("ImportanceDisplay", {}))
+    if report.complete:
+        wanted += [
+            ("SliceDisplay", {}),
+            ("ContourDisplay", {}),
+            ("ParallelCoordinatesDisplay", {}),
+        ]
+    text, shown = _drawn(report, *wanted)
+    return Section("importance", "Importance and slices", (*said, *text), shown)
+
+
+def _coverage(report: Report) -> Section:
+    if not report.record.trials.told:
+        return Section("coverage", "Coverage", ("No trial has ended: nothing is covered.",))
+    text, shown = _drawn(report, ("CoverageDisplay", {}))
+    return Section("coverage", "Coverage", text, shown)
+
+
+def _noise(report: Report) -> Section:
+    noise = report.findings["noise_share"]
+    if noise.reason is not None:
+        why = f"How noisy a score is cannot be told: {noise.reason}."
+        return Section("noise", "Noise", (why,))
+    table = _estimates(
+        report,
+        (
+            "noise_share",
+            "noise",
+            "share of the variance of scores; above 0.5 the best is a draw, below 0.05 the order "
+            "of the trials can be trusted",
+        ),
+    )
+    text, shown = _drawn(report, ("NoiseDisplay", {}))
+    return Section("noise", "Noise", text, shown, (table,))
+
+
+def _trials(report: Report) -> Section:
+    rows = trial_rows(report)
+    if not rows:
+        return Section("trials", "Trials", ("There are no trials.",))
+    names = [n for n in report.names if any(f"param_{n}" in row for row in rows)]
+    clipped = names[:_MOST_COLUMNS]
+    heads = ["trial", "status", "score", "standard_error", *(f"param_{n}" for n in clipped)]
+    heads += [
+        head
+        for head in ("level", "seconds")
+        if any(row[head] and not math.isnan(row[head]) for row in rows)
+    ]
+    if all(math.isnan(row["standard_error"]) for row in rows):
+        heads.remove("standard_error")
+    most = min(_MOST_TRIALS, _MOST_CELLS // len(heads))
+    shown = rows if len(rows) <= most else _foremost(rows, most)
+    said = []
+    if len(shown) < len(rows):
+        said.append(
+            f"The best {most - most // 2:,} and the first {most // 2:,} of the other trials of "
+            f"{len(rows):,} are shown; save the report as .csv for all of them."
+        )
+    if len(clipped) < len(names):
+        said.append(f"The first {len(clipped)} of {len(names)} parameters are shown.")
+    titles = [
+        words.clean(head.removeprefix("param_")) if head.startswith("param_") else head
+        for head in heads
+    ]
+    titles = ["standard error" if title == "standard_error" else title for title in titles]
+    table = Table(
+        "Trials",
+        tuple(titles),
+        tuple(tuple(_cell(report, row, head) for head in heads) for row in shown),
+    )
+    tables = [table]
+    if report.errors:
+        counted = tuple((error, f"{n:,}") for error, n in report.errors[:20])
+        tables.append(Table("Why trials failed", ("last line of the error", "trials"), counted))
+    return Section("trials", "Trials", tuple(said), (), tuple(tables))
+
+
+def _foremost(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """The best rows and the first of the others, in their order."""
+    ranked = sorted(rows, key=lambda r: (math.isnan(r["score"]), -r["score"], r["trial"]))
+    best = {row["trial"] for row in ranked[: most - most // 2]}
+    others = [row["trial"] for row in rows if row["trial"] not in best][: most // 2]
+    kept = best | set(others)
+    return [row for row in rows if row["trial"] in kept]
+
+
+def _cell(report: Report, row: dict[str, Any], head: str) -> str:
+    value = row[head]
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    if head == "score":
+        return report.say(value)
+    if head == "standard_error":
+        return words.number(value, 2)
+    if head == "seconds":
+        return words.number(value, 3)
+    return words.value(value)
+
+
+def _reproduce(report: Report) -> Section:
+    record = report.record
+    log = record.trials
+    facts = [
+        ("tool", words.clean(record.tool)),
+        ("score", f"{words.clean(record.score_name)}, larger is better"),
+        ("seed", "not recorded" if record.seed is None else str(record.seed)),
+        ("trials, SHA-256", fingerprint(report)),
+        ("fractal_tuner", fractal_tuner.__version__),
+    ]
+    for name in ("strategy", "data", "estimator", "scoring"):
+        if name in log.header:
+            text = json.dumps(log.header[name], sort_keys=True, default=str)
+            facts.insert(-2, (name, words.clean(text, 200)))
+    space: list[tuple[str, ...]] = []
+    for p, described in zip(log.space.parameters, log.space.describe(), strict=True):
+        space.append(
+            (
+                "(member)" if p.name is None else words.clean(p.name),
+                described["type"],
+                _extent(described),
+                words.listing(
+                    words.clean(log.space.parameters[c.parent].name) for c in p.conditions
+                ),
+            )
+        )
+    head: tuple[str, ...] = ("parameter", "kind", "values", "depends on")
+    if not any(row[-1] for row in space):
+        head, space = head[:-1], [row[:-1] for row in space]
+    return Section(
+        "reproduce",
+        "Reproduce",
+        ("The same trials give this page again, byte for byte, with the same versions.",),
+        (),
+        (
+            Table("What was run", ("what", "value"), tuple(facts)),
+            Table("Search space", head, tuple(space)),
+        ),
+    )
+
+
+def _extent(described: dict[str, Any]) -> str:
+    log = ", log scale" if described.get("log") else ""
+    if "low" in described:
+        low, high = words.value(described["low"]), words.value(described["high"])
+        return f"{low} to {high}{log}"
+    if "quartiles" in described:
+        ends = described["quartiles"]
+        return f"{words.value(ends[0])} to {words.value(ends[-1])}, by probability"
+    values = described.get("values") or described.get("choices") or []
+    shown = [words.value(v, 40) for v in values[:12]]
+    more = [f"{len(values) - 12:,} more"] if len(values) > 12 else []
+    return words.listing([*shown, *more]) + log
+
+
+def fingerprint(report: Report) -> str:
+    """A hash of what was evaluated and how it scored."""
+    told = [
+        [list(t.key), t.status, repr(t.score), [repr(f) for f in t.folds]]
+        for t in report.record.trials
+    ]
+    text = json.dumps([report.record.trials.space.describe(), told], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _how_to_read(report: Report) -> Section:
+    return Section(
+        "how-to-read",
+        "How to read this page",
+        (
+            "A trial is one evaluation of one candidate: one value for each parameter. Trials are "
+            "numbered from 1 in the order in which they were asked for. Larger scores are better; "
+            "what was minimised is negated.",
+            "± is one standard error. An interval holds the truth in 95 % of cases. Where the "
+            "data do not suffice for a number, the reason is given instead.",
+            "Two trials that cannot be told apart may still differ: there was not enough data "
+            "to see it. Trials of a search crowd around its best ones, so that what is said of "
+            "the landscape holds near the trials.",
+            "The dimension of a graph or a boundary says how its detail grows as one zooms in: a "
+            "smooth graph over d parameters has d, one that fills space d + 1. Roughness that is "
+            "only noise is not counted.",
+        ),
+    )
+
+
+_SECTIONS: tuple[Callable[[Report], Section], ...] = (
+    _history,
+    _zoom_path,
+    _landscape,
+    _boxes,
+    _roughness,
+    _importance,
+    _coverage,
+    _noise,
+    _trials,
+    _reproduce,
+    _how_to_read,
+)
+
+
+def _estimates(report: Report, *wanted: tuple[str, str, str]) -> Table:
+    """A row for each finding of a name: what it is called, value, interval, what it means."""
+    rows = tuple(
+        (what, *_value_and_interval(report.findings[name]), meaning)
+        for name, what, meaning in wanted
+    )
+    return Table("What was measured", ("what", "value", "95 % interval", "meaning"), rows)
+
+
+def _value_and_interval(found: Estimate) -> tuple[str, str]:
+    """Of an estimate without a value the reason."""
+    known = math.isfinite(found.low) and math.isfinite(found.high)
+    if found.reason is not None:
+        return f"unknown: {found.reason}", ""
+    low, high = words.number(found.low, 3), words.number(found.high, 3)
+    return words.number(found.value, 3), f"{low} to {high}" if known else "unknown"
+
+
+def _drawn(report: Report, *wanted: _Wanted) -> tuple[tuple[str, ...], tuple[Display, ...]]:
+    """Displays of the record, and why others cannot be drawn."""
+    said: list[str] = []
+    shown: list[Display] = []
+    for name, options in wanted:
+        kind = getattr(displays, name, None)
+        if kind is None:
+            continue
+        try:
+            shown.append(kind.from_record(report.record, **options))
+        except ValueError as error:
+            said.append(f"Not drawn: {error}.")
+    return tuple(dict.fromkeys(said)), tuple(shown)
