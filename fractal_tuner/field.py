@@ -15,11 +15,15 @@ that grow with the square root of the dimension).
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dtrtrs
 from scipy.optimize import Bounds, minimize
+from threadpoolctl import ThreadpoolController
 
 SMOOTHNESS = (0.5, 1.5, 2.5)
 SCALE_BOUNDS = (0.03, 30.0)  # correlation lengths, in units of the cube's side
@@ -28,6 +32,21 @@ _LOG_SCALE_SD = 1.0
 _LOG_NUGGET = (math.log(1e-3), 2.0)  # prior mean and standard deviation
 _JITTER = 1e-10
 _SPARE_ROWS = 32
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """A context in which linear algebra uses one thread.
+
+    Matrices of some hundred rows gain nothing from more, and lose milliseconds where other threads
+    keep the processors busy. The last bits do not depend on the number of processors either.
+    """
+    limited: AbstractContextManager[Any] = _thread_pools().limit(limits=1, user_api="blas")
+    return limited
 
 
 def matern(nu: float, h2: np.ndarray) -> np.ndarray:
@@ -145,11 +164,12 @@ def restricted_likelihood(k: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarr
     tuple of float and np.ndarray, or None
         None if ``K`` is not positive definite in floating point.
     """
-    chol, fail = dpotrf(k, lower=1, overwrite_a=0)
+    chol, fail = dpotrf(k, lower=1, clean=1)
     if fail:
         return None
-    inverse, _ = dpotri(chol, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    half, _ = dpotri(chol, lower=1)
+    inverse = half + half.T
+    np.fill_diagonal(inverse, half.diagonal())
     ones = inverse.sum(1)
     total = ones.sum()
     p = inverse - np.outer(ones, ones / total)
@@ -272,8 +292,9 @@ class Kriging:
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the noise-free field at ``x``, shape (m, d), each (m,)."""
-        k = matern(self._field.nu, squared_distances(self._xw[: self._n], x / self._field.scales))
-        v = self._solve(k)
+        # Transposed, so that LAPACK finds the columns in a row and copies nothing.
+        k = matern(self._field.nu, squared_distances(x / self._field.scales, self._xw[: self._n]))
+        v = self._solve(k.T)
         mean = self.mean + self._residual @ v
         spread = 1.0 - np.einsum("ij,ij->j", v, v) + (1.0 - self._ones @ v) ** 2 / self._information
         return mean, np.sqrt(np.maximum(spread, _JITTER) * self.variance)

@@ -1,11 +1,20 @@
 """The zooming engine: lattice, surrogate, and what it does on landscapes of known kind."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.interpolate import RegularGridInterpolator
 
 from fractal_tuner import Categorical, Integer, Ordinal, Real, SearchSpace, ZoomSearch
+from fractal_tuner.field import Kriging, RandomField
+from fractal_tuner.fractals import rippled_bump
 from fractal_tuner.search.lattice import DEPTH, Lattice
+from fractal_tuner.search.neighbourhood import Neighbourhood
 from fractal_tuner.search.surrogate import CAPACITY, Surrogate
+from fractal_tuner.search.zoom import basin_heads
 
 MIXED = SearchSpace(
     {
@@ -209,3 +218,118 @@ def test_more_trials_than_the_field_can_hold_still_help_in_twenty_dimensions():
         for n in (CAPACITY, 4 * CAPACITY)
     ]
     assert scores[1] > max(0.5 * scores[0], -1e-3)
+
+
+def rough_outside_smooth_inside(x):
+    """A parabola within 0.15 of (0.3, 0.6), and hills of 0.3 a hundredth wide outside."""
+    r2 = ((x - [0.3, 0.6]) ** 2).sum(1)
+    hills = 0.3 * np.sin(200 * x[:, 0]) * np.sin(200 * x[:, 1])
+    return r2 + np.where(r2 < 0.15**2, 0.0, 0.3 + hills)
+
+
+def two_landscapes():
+    rng = np.random.default_rng(0)
+    wide = rng.random((60, 2))
+    near = np.array([0.3, 0.6]) + 0.1 * (rng.random((40, 2)) - 0.5)
+    x = np.vstack([wide, near])
+    return x, rough_outside_smooth_inside(x)
+
+
+def test_the_neighbourhood_of_the_best_predicts_its_own_landscape():
+    x, loss = two_landscapes()
+    surrogate = Surrogate(2, 5)
+    for place, value in zip(x, loss, strict=True):
+        surrogate.tell(place, value)
+    belief = surrogate.belief
+    assert belief.near is not None
+    at = np.array([0.3, 0.6]) + 0.04 * (np.random.default_rng(1).random((200, 2)) - 0.5)
+    assert belief.near.holds(at).all()
+    truth = (rough_outside_smooth_inside(at) - surrogate.best) / surrogate.unit
+    error = {
+        name: np.sqrt(np.mean((field.predict(at)[0] - truth) ** 2))
+        for name, field in (("whole", belief.whole), ("belief", belief))
+    }
+    assert error["belief"] < 0.2 * error["whole"]
+    far = np.random.default_rng(2).random((200, 2))
+    far = far[~belief.near.holds(far)]
+    np.testing.assert_array_equal(belief.predict(far), belief.whole.predict(far))
+
+
+def test_the_neighbourhood_is_trusted_while_it_predicts_better():
+    x, loss = two_landscapes()
+    near = Neighbourhood(2)
+    near.settle(np.arange(100), x, loss, np.array([0.3, 0.3]))
+    place = x[np.argmin(loss)] + 0.002
+    mean, sd = (float(value[0]) for value in near.kriging.predict(place[None]))
+    surprised = Kriging(
+        RandomField(2.5, np.array([0.3, 0.3]), 1e-6), place[None] + [[0, 0], [0, 1]]
+    )
+    surprised.observe(np.array([mean + 10 * sd, 0.0]))
+    assert near.is_trusted
+    near.judge(place, mean + 10 * sd, surprised)
+    assert not near.is_trusted
+    for _ in range(2):
+        near.judge(place, mean, surprised)
+    assert near.is_trusted
+
+
+def test_another_category_is_never_in_the_neighbourhood():
+    rng = np.random.default_rng(0)
+    numeric = 0.5 + 0.01 * rng.random((60, 1))
+    x = np.hstack([numeric, np.full((60, 1), 0.7), np.zeros((60, 1))])
+    near = Neighbourhood(3)
+    near.settle(np.arange(60), x, (numeric[:, 0] - 0.505) ** 2, np.ones(3))
+    assert near.holds(x[:1])[0]
+    assert not near.holds(x[:1] * [1, 0, 0] + [0, 0, 0.7])[0]
+
+
+def test_believing_in_running_trials_leaves_the_belief_as_it_was():
+    x, loss = two_landscapes()
+    surrogate = Surrogate(2, 5)
+    for place, value in zip(x, loss, strict=True):
+        surrogate.tell(place, value)
+    at = np.random.default_rng(3).random((50, 2))
+    before = surrogate.belief.predict(at)
+    pending = np.array([[0.31, 0.61], [0.9, 0.1]])
+    believed = surrogate.belief.believing(pending)
+    np.testing.assert_array_equal(surrogate.belief.predict(at), before)
+    mean, sd = believed.predict(pending)
+    np.testing.assert_allclose(mean, surrogate.belief.predict(pending)[0], atol=0.05)
+    assert (sd < 0.5 * surrogate.belief.predict(pending)[1]).all()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 30))
+def test_heads_of_basins_are_those_that_may_go_deepest(seed, n):
+    rng = np.random.default_rng(seed)
+    x, z = rng.random((n, 2)), rng.random(n)
+    heads, widths = basin_heads(x, z)
+    width = [
+        min((math.dist(x[i], x[j]) for j in range(n) if z[j] < z[i]), default=math.inf)
+        for i in range(n)
+    ]
+    others = [i for i in range(n) if math.isfinite(width[i])]
+    np.testing.assert_allclose(widths, [width[i] for i in heads], atol=1e-6)
+    for rate in np.geomspace(1e-3, 1e3, 200):
+        if others:
+            deepest = min(others, key=lambda i: z[i] - rate * width[i])
+            assert deepest in heads
+    assert int(np.argmin(z)) not in heads
+
+
+@pytest.mark.slow
+def test_the_search_leaves_a_basin_that_is_not_the_best():
+    # Windows of the rippled bump with some ten hills each. A search that stays on the first hill it
+    # climbs is beaten there by random search.
+    nodes = rippled_bump(257).values
+    found, by_chance = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        i, j = rng.integers(0, 65, 2)
+        part = nodes[i : i + 193, j : j + 193]
+        side = np.linspace(0, 1, 193)
+        surface = RegularGridInterpolator((side, side), part)
+        search = ZoomSearch({"x": Real(0, 1), "y": Real(0, 1)}, max_trials=150, seed=seed)
+        best = search.run(lambda x, y, surface=surface: surface([x, y])[0])
+        found.append(part.max() - best.score)
+        by_chance.append(part.max() - rng.choice(part.ravel(), (200, 150)).max(axis=1).mean())
+    assert np.mean(found) < np.mean(by_chance)

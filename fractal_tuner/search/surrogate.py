@@ -7,37 +7,97 @@ fitted again whenever n has grown by a fifth, and each fit starts from the one b
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from fractal_tuner.field import Kriging, RandomField, squared_distances
+from fractal_tuner.search.neighbourhood import ITERATIONS, Neighbourhood, cautious
 
 CAPACITY = 150  # trials that enter the field at a fit
 _LAG = 40  # trials that may join before the choice of these is made anew
 _GROWTH = 1.2
-_ITERATIONS = 6
-_CAUTION = 0.7
 _KNEE = 2.0
 _HUGE = 1e300  # differences of larger losses overflow
-NUGGET_THAT_COUNTS = 1e-4  # below it the observed values are the field's
+_NUGGET_THAT_COUNTS = 1e-4  # below it the observed values are the field's
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What the search expects, given the trials told and those running.
+
+    Attributes
+    ----------
+    whole : Kriging
+        The field of all places.
+    response : np.ndarray
+        The response at the places of ``whole``; that of running trials is the predicted one.
+    near : Neighbourhood or None
+        Speaks for the places it holds.
+    """
+
+    whole: Kriging
+    response: np.ndarray
+    near: Neighbourhood | None
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether observed and fitted responses differ."""
+        return self.whole.nugget > _NUGGET_THAT_COUNTS
+
+    @property
+    def target(self) -> float:
+        """The response to improve on: the lowest fitted one if there is noise, else the lowest."""
+        return float(np.min(self.whole.fitted if self.is_noisy else self.response))
+
+    def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation at ``x``, shape (m, n_features), each of shape (m,)."""
+        if self.near is None or not (inside := self.near.holds(x)).any():
+            return self.whole.predict(x)
+        assert self.near.kriging is not None
+        mean, sd = np.empty(len(x)), np.empty(len(x))
+        mean[inside], sd[inside] = self.near.kriging.predict(x[inside])
+        mean[~inside], sd[~inside] = self.whole.predict(x[~inside])
+        return mean, sd
+
+    def believing(self, pending: np.ndarray) -> Belief:
+        """The belief when running trials turn out as predicted, shape (n_pending, n_features).
+
+        Kriging believer (Ginsbourger, Le Riche & Carraro 2010).
+        """
+        mean, _ = self.predict(pending)
+        whole, response = self.whole.copy(), np.append(self.response, mean)
+        for features in pending:
+            whole.append(features)
+        whole.observe(response)
+        return Belief(whole, response, self.near and self.near.believing(pending, mean))
 
 
 class Surrogate:
-    """A random field of the losses (negated scores; NaN = failed) at the told trials.
+    """Random fields of the losses (negated scores; NaN = failed) at the told trials.
 
     Attributes
     ----------
     n : int
         Trials told.
-    kriging : Kriging or None
-        The field conditioned on ``rows`` of the trials; None before ``n_start`` trials.
+    rows : np.ndarray
+        Those that have entered the field of all places.
+    belief : Belief or None
+        What they tell; None before ``n_start`` trials.
+    best : float
+        The lowest loss.
+    unit : float
+        The median loss less the lowest, or another positive difference: one unit of the response.
     """
 
     def __init__(self, n_features: int, n_start: int) -> None:
         self.n = 0
-        self.kriging: Kriging | None = None
         self.rows = np.empty(0, int)
+        self.belief: Belief | None = None
+        self.best, self.unit = 0.0, 1.0
+        self._kriging: Kriging | None = None
         self._field = RandomField.prior(n_features)
+        self._near = Neighbourhood(n_features)
         self._features = np.empty((64, n_features))
         self._losses = np.empty(64)
         self._next_fit = n_start
@@ -55,90 +115,65 @@ class Surrogate:
 
     def tell(self, features: np.ndarray, loss: float) -> None:
         """Take one more trial in: ``features`` of shape (n_features,)."""
+        if self.belief is not None and math.isfinite(loss):
+            z = _tamed(np.array([(loss - self.best) / self.unit]))
+            self._near.judge(features, float(z[0]), self.belief.whole)
         if self.n == len(self._losses):
             self._features = np.concatenate([self._features, np.empty_like(self._features)])
             self._losses = np.concatenate([self._losses, np.empty_like(self._losses)])
         self._features[self.n] = features
         self._losses[self.n] = np.clip(loss, -_HUGE, _HUGE)
         self.n += 1
+        self._measure()
+        response = self.response()
         if self.n >= self._next_fit:
             self._next_fit = max(self.n + 1, math.ceil(_GROWTH * self.n))
-            self._choose()
-            x, z = self.features[self.rows], self.response()[self.rows]
+            self._choose(response)
+            x, z = self.features[self.rows], response[self.rows]
             if np.ptp(z) > 0:
-                self._field = self._field.refit(x, z, _ITERATIONS)
-            self.kriging = Kriging(self._cautious(), x)
-        elif self.kriging is not None:
-            if self.n > CAPACITY and self.n - self._n_chosen >= _LAG:
-                self._choose()
-                self.kriging = Kriging(self._cautious(), self.features[self.rows])
-            else:
-                self.rows = np.append(self.rows, self.n - 1)
-                self.kriging.append(features)
+                self._field = self._field.refit(x, z, ITERATIONS)
+            self._kriging = Kriging(cautious(self._field), x)
+        elif self._kriging is None:
+            return
+        elif self.n > CAPACITY and self.n - self._n_chosen >= _LAG:
+            self._choose(response)
+            self._kriging = Kriging(cautious(self._field), self.features[self.rows])
+        else:
+            self.rows = np.append(self.rows, self.n - 1)
+            self._kriging.append(features)
+        self._believe(response[self.rows])
+
+    def _believe(self, z: np.ndarray) -> None:
+        assert self._kriging is not None
+        self._kriging.observe(z)
+        self._near.settle(self.rows, self.features[self.rows], z, self._field.scales)
+        near = self._near if self._near.is_trusted else None
+        self.belief = Belief(self._kriging, z, near)
 
     def response(self) -> np.ndarray:
         """Losses as the field sees them, shape (n,): 0 the best, 1 the median.
 
-        Farther above the best they grow with the logarithm, so that one diverged trial does not
-        flatten all others. A failed trial is as bad as the worst quarter: bad enough to keep away
-        from a region of failures, and no cliff where failures have no place.
+        A failed trial is as bad as the worst quarter: bad enough to keep away from a region of
+        failures, and no cliff where failures have no place.
         """
-        best, unit = self.scale()
-        z = (self.losses - best) / unit
-        far = z > _KNEE
-        z[far] = _KNEE + _KNEE * np.log(z[far] / _KNEE)
+        z = _tamed((self.losses - self.best) / self.unit)
         failed = np.isnan(z)
         if failed.any():
             z[failed] = 0.0 if failed.all() else np.nanquantile(z, 0.75)
         return z
 
-    def scale(self) -> tuple[float, float]:
-        """The best loss, and the median's distance from it (or another positive unit)."""
+    def _measure(self) -> None:
         losses = self.losses[np.isfinite(self.losses)]
-        if not len(losses):
-            return 0.0, 1.0
-        best = float(losses.min())
-        return best, float(np.median(losses)) - best or float(losses.max()) - best or 1.0
+        if len(losses):
+            self.best, median = float(losses.min()), float(np.median(losses))
+            self.unit = median - self.best or float(losses.max()) - self.best or 1.0
 
-    def observe(self, pending: np.ndarray) -> tuple[Kriging, np.ndarray]:
-        """The field conditioned on all that is known, and the response at the trials it holds.
-
-        Running trials enter with the mean predicted for them (kriging believer, Ginsbourger, Le
-        Riche & Carraro 2010): ``pending`` has shape (n_pending, n_features).
-        """
-        assert self.kriging is not None
-        z = self.response()[self.rows]
-        self.kriging.observe(z)
-        if not len(pending):
-            return self.kriging, z
-        kriging = self.kriging.copy()
-        z = np.append(z, self.kriging.predict(pending)[0])
-        for features in pending:
-            kriging.append(features)
-        kriging.observe(z)
-        return kriging, z
-
-    def target(self, kriging: Kriging, z: np.ndarray) -> float:
-        """The response to improve on: the lowest fitted one if there is noise, else the lowest."""
-        noisy = kriging.nugget > NUGGET_THAT_COUNTS
-        return float(np.min(kriging.fitted if noisy else z))
-
-    def _cautious(self) -> RandomField:
-        """The fitted field with shorter scales.
-
-        The most probable scales make predictions too sure of themselves, as they leave out that
-        they are estimates; an expected improvement with such scales may stop exploring for good
-        (Bull, JMLR 12, 2011).
-        """
-        return RandomField(self._field.nu, _CAUTION * self._field.scales, self._field.nugget)
-
-    def _choose(self) -> None:
+    def _choose(self, z: np.ndarray) -> None:
         """Take all trials, or if they are too many those near the best, the best, and a spread."""
         self._n_chosen = self.n
         if self.n <= CAPACITY:
             self.rows = np.arange(self.n)
             return
-        z = self.response()
         xw = self.features / self._field.scales
         near = np.argsort(squared_distances(xw, xw[[np.argmin(z)]])[:, 0], kind="stable")
         chosen = np.zeros(self.n, bool)
@@ -148,3 +183,13 @@ class Surrogate:
         rest = np.flatnonzero(~chosen)
         chosen[rest[np.linspace(0, len(rest) - 1, CAPACITY - chosen.sum()).astype(int)]] = True
         self.rows = np.flatnonzero(chosen)
+
+
+def _tamed(z: np.ndarray) -> np.ndarray:
+    """Responses that grow with the logarithm only, far above the best.
+
+    One diverged trial would flatten all others.
+    """
+    far = z > _KNEE
+    z[far] = _KNEE + _KNEE * np.log(z[far] / _KNEE)
+    return z

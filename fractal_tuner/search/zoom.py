@@ -10,20 +10,25 @@ from typing import Any
 import numpy as np
 from scipy.special import erfcx, ndtr
 
-from fractal_tuner.field import Kriging
+from fractal_tuner.field import one_blas_thread, squared_distances
 from fractal_tuner.search.base import Search, StopReason
 from fractal_tuner.search.lattice import DEPTH, Lattice
-from fractal_tuner.search.surrogate import NUGGET_THAT_COUNTS, Surrogate
+from fractal_tuner.search.surrogate import Belief, Surrogate
 from fractal_tuner.space import Key, SearchSpace
 from fractal_tuner.trials import Trial, Window
 
 _N_GLOBAL, _N_ZOOM = 80, 120  # candidates of an ask
+_N_ASK = _N_GLOBAL + _N_ZOOM
 _N_CENTERS = 6
 _MARGIN = 0.003
 _FULL_LIST = 1000  # finite spaces up to this size are listed rather than sampled
 _REPEAT_FROM = 8
 _REPEAT_NOISE = 0.02
 _SAME_SCORE = 1e-9
+_PATIENCE = 2  # sizes of the start without much improvement
+_HARDLY = 0.01  # of the median's distance from the best
+_ELSEWHERE_EVERY = 3  # asks
+_NARROWEST_BASIN = 0.03  # a step of the global grid
 
 
 class ZoomSearch(Search):
@@ -141,33 +146,53 @@ class ZoomSearch(Search):
             self._places = np.concatenate([self._places, np.empty_like(self._places)])
         self._places[n] = place
         self._learned.append(trial)
-        self._surrogate.tell(self._lattice.features(place[None])[0], -trial.score)
+        with one_blas_thread():
+            self._surrogate.tell(self._lattice.features(place[None])[0], -trial.score)
 
     def _propose(self) -> tuple[Key, Window] | None:
-        if self._surrogate.kriging is None or self._best is None:
+        belief = self._surrogate.belief
+        if belief is None or self._best is None:
             return self._start_node() or self._any_node()
         pending = [self._lattice.place(trial.key) for trial in self.trials.pending]
         rng = np.random.default_rng([self.seed, len(self.trials.told), len(pending)])
-        at = self._lattice.features(np.array(pending)) if pending else np.empty((0, 0))
-        kriging, z = self._surrogate.observe(at)
-        if not pending and self._wants_repeat(kriging, z):
+        with one_blas_thread():
+            return self._most_promising(belief, pending, rng) or self._any_node()
+
+    def _most_promising(
+        self, belief: Belief, pending: list[np.ndarray], rng: np.random.Generator
+    ) -> tuple[Key, Window] | None:
+        if pending:
+            belief = belief.believing(self._lattice.features(np.array(pending)))
+        elif self._best is not None and self._wants_repeat(belief):
             best = self._first[self._best.key]
             return best.key, self._lattice.window(DEPTH, best.id, self._lattice.place(best.key))
-        u, levels, centers = self._candidates(kriging, z, rng)
-        mean, sd = kriging.predict(self._lattice.features(u))
-        goal = self._surrogate.target(kriging, z) - self._margin()
-        for i in np.argsort(-log_expected_improvement(goal, mean, sd), kind="stable"):
+        if self._has_stalled() and (proposal := self._elsewhere(belief, rng)) is not None:
+            return proposal
+        return self._best_of(*self._candidates(belief, rng), belief.target, belief)
+
+    def _best_of(
+        self,
+        u: np.ndarray,
+        levels: np.ndarray,
+        centers: np.ndarray,
+        target: float,
+        belief: Belief,
+    ) -> tuple[Key, Window] | None:
+        """The new place of highest expected improvement on ``target``."""
+        mean, sd = belief.predict(self._lattice.features(u))
+        order = log_expected_improvement(target - self._margin(), mean, sd)
+        for i in np.argsort(-order, kind="stable"):
             key = self.space.key_from_unit(u[i])
             if key not in self._keys:
                 return key, self._window(int(levels[i]), int(centers[i]))
-        return self._any_node()
+        return None
 
     def _candidates(
-        self, kriging: Kriging, z: np.ndarray, rng: np.random.Generator
+        self, belief: Belief, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places, and the level and the centre (a row of the learned trials) of each window."""
         rows = self._surrogate.rows
-        fitted = kriging.fitted[: len(rows)]
+        fitted = belief.whole.fitted[: len(rows)]
         best = rows[np.argsort(fitted, kind="stable")[:_N_CENTERS]]
         if self._list is not None:
             u = self._list.left(self._keys)
@@ -177,6 +202,38 @@ class ZoomSearch(Search):
         u = np.vstack([self._lattice.scattered(_N_GLOBAL, rng), near])
         levels = np.concatenate([np.zeros(_N_GLOBAL, int), levels])
         return u, levels, np.concatenate([np.zeros(_N_GLOBAL, int), best[rank]])
+
+    def _has_stalled(self) -> bool:
+        """Whether this ask may look elsewhere: the best has hardly improved for a while."""
+        n, lag = self._surrogate.n, _PATIENCE * self._n_start
+        if self._list is not None or len(self.trials) % _ELSEWHERE_EVERY or n < 2 * lag:
+            return False
+        before = np.nanmin(self._surrogate.losses[: n - lag], initial=math.inf)
+        return bool(before - self._surrogate.best < _HARDLY * self._surrogate.unit)
+
+    def _elsewhere(self, belief: Belief, rng: np.random.Generator) -> tuple[Key, Window] | None:
+        """A place in another basin, which must improve on that basin's best trial only.
+
+        The basins that may go deepest take turns.
+        """
+        rows = self._surrogate.rows
+        features = self._surrogate.features[rows]
+        fitted = belief.whole.fitted[: len(rows)]
+        heads, widths = basin_heads(features, fitted)
+        apart = widths >= _NARROWEST_BASIN
+        heads, widths = heads[apart], widths[apart]
+        if not len(heads):
+            return None
+        turn = len(self.trials) // _ELSEWHERE_EVERY % len(heads)
+        head, width = heads[turn], widths[turn]
+        row = rows[head]
+        u, levels = self._lattice.zoomed(np.repeat(self._places[[row]], _N_ASK, axis=0), rng)
+        h2 = squared_distances(self._lattice.features(u), features[[head]])[:, 0]
+        inside = h2 <= 0.25 * width**2
+        u, levels = u[inside], levels[inside]
+        if not len(u):
+            return None
+        return self._best_of(u, levels, np.full(len(u), row), float(fitted[head]), belief)
 
     def _window(self, level: int, center: int) -> Window:
         if level == 0:
@@ -190,22 +247,20 @@ class ZoomSearch(Search):
         """
         if not self._lattice.has_categories:
             return 0.0
-        best, unit = self._surrogate.scale()
         losses = self._surrogate.losses[np.isfinite(self._surrogate.losses)]
-        first = losses[: max(self._n_start, 12)]
-        return _MARGIN * max(float(np.median(first)) - best, 0.0) / unit
+        gained = float(np.median(losses[: max(self._n_start, 12)])) - self._surrogate.best
+        return _MARGIN * max(gained, 0.0) / self._surrogate.unit
 
-    def _wants_repeat(self, kriging: Kriging, z: np.ndarray) -> bool:
+    def _wants_repeat(self, belief: Belief) -> bool:
         """Whether to ask the best candidate again: only a repeat tells noise from roughness."""
-        rows = self._surrogate.rows
         return (
             self.noise is None
             and self._list is None
             and len(self.trials.told) >= _REPEAT_FROM
             and len(self.trials) == len(self._keys)
-            and kriging.nugget > NUGGET_THAT_COUNTS
-            and kriging.noise_sd > _REPEAT_NOISE
-            and np.argmin(kriging.fitted[: len(rows)]) != np.argmin(z[: len(rows)])
+            and belief.is_noisy
+            and belief.whole.noise_sd > _REPEAT_NOISE
+            and np.argmin(belief.whole.fitted) != np.argmin(belief.response)
         )
 
     def _start_node(self) -> tuple[Key, Window] | None:
@@ -234,10 +289,9 @@ class ZoomSearch(Search):
 
     def _recommend(self) -> Trial:
         best = super()._recommend()
-        if not self.noise or self._surrogate.kriging is None:
+        if not self.noise or self._surrogate.belief is None:
             return best
-        kriging, _ = self._surrogate.observe(np.empty((0, 0)))
-        mean, sd = kriging.predict(self._surrogate.features)
+        mean, sd = self._surrogate.belief.whole.predict(self._surrogate.features)
         pessimistic = np.where(np.isnan(self._surrogate.losses), math.inf, mean + sd)
         return self._learned[int(np.argmin(pessimistic))]
 
@@ -252,6 +306,46 @@ class _FullList:
     def left(self, tried: set[Key]) -> np.ndarray:
         """Places of the candidates not in ``tried``, shape (n, n_parameters)."""
         return self._u[[key not in tried for key in self._keys]]
+
+
+def basin_heads(x: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The trials at the bottom of basins that may go deepest, except the best; the widest first.
+
+    A trial heads a basin as wide as the distance to the nearest better trial (nearest-better
+    distance, Preuss 2010). A basin may go deepest if for some rate of change ``K`` no other one has
+    a lower bound ``z - K width``, as with the boxes of DIRECT (Jones, Perttunen & Stuckman 1993).
+
+    Parameters
+    ----------
+    x : np.ndarray
+        Features, shape (n, n_features).
+    z : np.ndarray
+        Responses, smaller is better, shape (n,).
+
+    Returns
+    -------
+    rows, widths : np.ndarray
+        Each of shape (n_heads,).
+
+    Examples
+    --------
+    >>> x = np.array([[0.0], [0.1], [0.5], [0.6], [0.8]])
+    >>> rows, widths = basin_heads(x, np.array([0.0, 0.5, 0.3, 0.2, 0.9]))
+    >>> rows.tolist(), widths.round(2).tolist()
+    ([3], [0.6])
+    """
+    better = z[None, :] < z[:, None]
+    width = np.sqrt(np.where(better, squared_distances(x, x), np.inf).min(axis=1, initial=np.inf))
+    left = np.flatnonzero(np.isfinite(width))
+    heads: list[int] = []
+    while len(left):
+        if heads:
+            rate = (z[heads[-1]] - z[left]) / (width[heads[-1]] - width[left])
+            heads.append(int(left[np.argmax(rate)]))
+        else:
+            heads.append(int(left[np.argmax(width[left])]))
+        left = left[(width[left] < width[heads[-1]]) & (z[left] < z[heads[-1]])]
+    return np.array(heads, int), width[heads]
 
 
 def log_expected_improvement(goal: float, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
