@@ -201,13 +201,15 @@ def _estimates(report: Report) -> Iterator[tuple[str, Any]]:
     """All estimates among the findings, those of single dimensions too, with their names."""
     for name, found in report.findings.items():
         words = name.replace("_", " ")
-        if hasattr(found, "value") and hasattr(found, "reason"):
-            yield words, found
-        elif name == "importance" and found.reason is None:
-            yield from (
-                (f"{words} of {clipped(dim)}", of_dim) for dim, of_dim in found.total.items()
-            )
-        elif getattr(found, "reason", None) is not None:
+        if isinstance(found, tuple):  # one for each axis of the landscape
+            if len({one.reason for one in found}) == 1 and found[0].reason is not None:
+                yield words, found[0]
+            elif report.landscape is not None:
+                axes = zip(report.landscape.axes, found, strict=True)
+                yield from ((f"{words} of {clipped(axis.name)}", one) for axis, one in axes)
+        elif hasattr(found, "total") and found.reason is None:
+            yield from ((f"{words} of {clipped(dim)}", one) for dim, one in found.total.items())
+        elif hasattr(found, "value") or found.reason is not None:
             yield words, found
 
 
