@@ -38,7 +38,7 @@ _RC: dict[str, Any] = {
     "xtick.color": FOREGROUND,
     "ytick.color": FOREGROUND,
     "hatch.color": FOREGROUND,
-    "hatch.linewidth": 0.6,
+    "hatch.linewidth": 0.5,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "figure.facecolor": BACKGROUND,
@@ -274,5 +274,5 @@ def color_bar(ax: Axes, shown: Any, label: str, *, below: bool = False, **option
     """A colour bar at the right of ``ax``; ``below``: some values lie below its end."""
     figure = cast("Figure", ax.get_figure())
     bar = figure.colorbar(shown, ax=ax, extend="min" if below else "neither", **options)
-    bar.set_label(short(label))
+    bar.set_label(short(label, 44))
     cast("Any", bar.outline).set_linewidth(0.5)

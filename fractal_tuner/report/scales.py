@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fractal_tuner.dimensions import Categorical, Dimension, Ordinal, Quantile
+from fractal_tuner.dimensions import Categorical, Dimension, Quantile
 from fractal_tuner.report.drawing import short
 
 if TYPE_CHECKING:
@@ -75,6 +75,11 @@ class Scale:
             return np.asarray((1 - unit) * self._low + unit * self._high)
         return np.asarray(self._low + unit * (self._high - self._low))
 
+    def stretch(self, unit: Any) -> np.ndarray:
+        """Where unit coordinates lie on the axis once its scale is undone: decades if it is log."""
+        place = self.place(unit)
+        return np.asarray(np.log10(place)) if self.kind == "log" else place
+
     def spread(self, unit: np.ndarray, trial: np.ndarray) -> np.ndarray:
         """Unit coordinates; those of a category beside each other, so that none is hidden."""
         if self.kind != "category" or self._dimension is None:
@@ -96,7 +101,10 @@ class Scale:
         value = self.value(unit)
         if self.kind == "category" or isinstance(value, str | bool) or value is None:
             return short(value, length)
-        return f"{Decimal(value):.3g}"
+        try:
+            return f"{float(value):.3g}"
+        except OverflowError:  # an integer may be larger than any float
+            return f"{Decimal(value):.3g}"
 
     def ticks(self) -> list[float]:
         """Unit coordinates of a few values from end to end."""
@@ -106,8 +114,19 @@ class Scale:
         few = _apart(self._few_units(), 0.15)
         return few or [0.0, 0.25, 0.5, 0.75, 1.0]
 
-    def label(self, ax: Axes, side: str, name: str, limits: np.ndarray | None = None) -> None:
-        """Give side "x" or "y" its scale, ticks, name, and limits from unit coordinates."""
+    def label(
+        self,
+        ax: Axes,
+        side: str,
+        name: str,
+        limits: np.ndarray | None = None,
+        *,
+        letters: int = _LINE_LENGTH,
+    ) -> None:
+        """Give side "x" or "y" its scale, ticks, name, and limits from unit coordinates.
+
+        Names of categories that have more ``letters`` than fit are written at an angle.
+        """
         from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
         axis = getattr(ax, f"{side}axis")
@@ -119,11 +138,11 @@ class Scale:
             u for u in _apart(self._few_units(), _ROOM * np.ptp(ends)) if ends[0] <= u <= ends[1]
         ]
         if isinstance(self._dimension, Categorical):
-            self._label_choices(ax, side)
+            self._label_choices(ax, side, letters)
         elif self._dimension is not None and self.kind == "unit":
             ticks = np.linspace(ends[0], ends[1], 5)
             axis.set_ticks(ticks, [self.text(u) for u in ticks])
-        elif isinstance(self._dimension, Ordinal) and len(few) > 1:
+        elif few:
             axis.set_ticks(self.place(few), [self.text(u) for u in few])
             axis.minorticks_off()
         elif self.kind == "log" and high / low < _FEW_DECADES:
@@ -138,12 +157,14 @@ class Scale:
             axis.set_major_locator(MaxNLocator(integer=True))
         ax.set(**{f"{side}lim": (low, high), f"{side}label": short(name)})
 
-    def _label_choices(self, ax: Axes, side: str) -> None:
+    def _label_choices(self, ax: Axes, side: str, letters: int) -> None:
         assert isinstance(self._dimension, Categorical)
         choices = self._dimension.describe()["choices"]
         every = -(-len(choices) // _MOST_TICKS)
-        texts = [short(choice) for choice in choices[::every]]
-        steep = side == "x" and sum(map(len, texts)) > _LINE_LENGTH
+        texts = [
+            short(choice, 24 if letters == _LINE_LENGTH else 14) for choice in choices[::every]
+        ]
+        steep = side == "x" and sum(map(len, texts)) > letters
         style = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if steep else {}
         getattr(ax, f"{side}axis").set_ticks(range(0, len(choices), every), texts, **style)
 
