@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,6 +40,9 @@ except ImportError as missing:
     raise ImportError(
         "FractalOracle needs Keras Tuner: pip install 'fractal-tuner[keras]'"
     ) from missing
+
+if TYPE_CHECKING:
+    from fractal_tuner.report.report import Report
 
 _IDLE_PAUSE = 0.05  # seconds; Keras Tuner asks again at once
 
@@ -360,6 +363,18 @@ class FractalTuner(keras_tuner.Tuner):
         if not self._is_worker():
             self.oracle.save()
         _write_whole(self._get_tuner_fname(), self.get_state())
+
+    def report(self, **options: Any) -> Report:
+        """What was found, how far to trust it, and what to do next.
+
+        Parameters
+        ----------
+        **options
+            As in :func:`fractal_tuner.report.report.analyze`, for instance ``dims``.
+        """
+        from fractal_tuner.report.report import analyze
+
+        return analyze(self, **options)
 
 
 def space_from_hyperparameters(hyperparameters: Any) -> SearchSpace:

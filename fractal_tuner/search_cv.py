@@ -9,7 +9,7 @@ import os
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import joblib
 import numpy as np
@@ -32,6 +32,9 @@ from fractal_tuner.dimensions import Categorical
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
 from fractal_tuner.space import Parameter, SearchSpace, as_space
 from fractal_tuner.trials import Trial
+
+if TYPE_CHECKING:
+    from fractal_tuner.report.report import Report
 
 # What the host reports of one fit: scores, times, and the traceback if it failed.
 Fold = dict[str, Any]
@@ -192,6 +195,18 @@ class FractalSearchCV(BaseSearchCV):
         self.max_time = max_time
         self.target_score = target_score
         self.param_grid = param_grid
+
+    def report(self, **options: Any) -> Report:
+        """What was found, how far to trust it, and what to do next.
+
+        Parameters
+        ----------
+        **options
+            As in :func:`fractal_tuner.report.report.analyze`, for instance ``dims``.
+        """
+        from fractal_tuner.report.report import analyze
+
+        return analyze(self, **options)
 
     def _run_search(
         self, evaluate_candidates: Callable[..., dict[str, Any]], *, callback_ctx: Any = None

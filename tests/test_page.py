@@ -1,8 +1,12 @@
 """The page: complete in one file, escaped, sized, the same each time, readable by machines."""
 
+import base64
+import hashlib
 import re
+import time
 from html.parser import HTMLParser
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -16,6 +20,7 @@ from fractal_tuner import (
     Window,
     ZoomSearch,
 )
+from fractal_tuner.report.drawing import BACKGROUND, FOREGROUND, GRID
 from fractal_tuner.report.report import analyze
 
 PLANE = {"x": Real(0, 1), "y": Real(1e-3, 1, log=True)}
@@ -111,8 +116,13 @@ def report():
 
 
 @pytest.fixture(scope="module")
-def outline(report):
-    return Outline(report.to_html())
+def text(report):
+    return report.to_html()
+
+
+@pytest.fixture(scope="module")
+def outline(text):
+    return Outline(text)
 
 
 def test_the_page_is_well_formed(outline):
@@ -121,8 +131,7 @@ def test_the_page_is_well_formed(outline):
     assert set(outline.refs) <= set(outline.ids)
 
 
-def test_the_page_refers_to_nothing_outside(report, outline):
-    text = report.to_html()
+def test_the_page_refers_to_nothing_outside(text, outline):
     assert "http:" not in text
     assert "https:" not in text
     assert all(s.startswith(("#", "data:image/png;base64,")) for s in outline.sources)
@@ -133,27 +142,20 @@ def test_the_page_refers_to_nothing_outside(report, outline):
     assert "script-src 'sha256-" in policy
 
 
-def test_the_one_script_is_the_one_that_the_policy_allows(report):
-    import base64
-    import hashlib
-
-    text = report.to_html()
+def test_the_one_script_is_the_one_that_the_policy_allows(text):
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in text
     assert " on" not in {name[:3] for _, attrs in Outline(text).tags for name in attrs}
 
 
-def test_the_page_is_the_same_each_time(report):
+def test_the_page_is_the_same_each_time(report, text):
     again = analyze(report.record)
-    assert again.to_html() == report.to_html()
+    assert again.to_html() == text
     assert again.to_markdown() == report.to_markdown()
 
 
-def test_the_settings_of_the_user_do_not_change_the_page(report):
-    import matplotlib
-
-    text = report.to_html()
+def test_the_settings_of_the_user_do_not_change_the_page(report, text):
     with matplotlib.rc_context({"font.size": 30, "svg.fonttype": "path", "axes.grid": True}):
         assert report.to_html() == text
 
@@ -180,10 +182,7 @@ def test_every_picture_has_its_data_beside_it(outline):
     assert outline.count("details") == outline.count("figure")
 
 
-def test_pictures_take_the_colours_of_the_page(report):
-    from fractal_tuner.report.drawing import BACKGROUND, FOREGROUND, GRID
-
-    text = report.to_html()
+def test_pictures_take_the_colours_of_the_page(text):
     assert "var(--fg)" in text
     svgs = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
     assert not any(color in svgs for color in (FOREGROUND, GRID, BACKGROUND))
@@ -254,16 +253,13 @@ def test_a_grid_makes_a_page():
     assert "did not zoom" in analyze(search).to_html()
 
 
-def test_numbers_without_a_value_are_not_printed(report):
-    text = "".join(Outline(report.to_html()).text)
-    assert not re.search(r"\b(nan|inf|None)\b", text)
+def test_numbers_without_a_value_are_not_printed(outline):
+    assert not re.search(r"\b(nan|inf|None)\b", "".join(outline.text))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "seconds"), [(60, 3.0), (500, 8.0), (2000, 15.0), (10_000, 60.0)])
 def test_the_page_stays_small_and_quick(n, seconds):
-    import time
-
     log = many(n, n_dims=8, n_folds=3)
     begin = time.process_time()
     text = analyze(log).to_html()

@@ -9,12 +9,22 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from fractal_tuner.space import Key, SearchSpace, as_space
 from fractal_tuner.trials import Trial, TrialLog, Window
 
-StopReason = Literal["budget", "time", "target", "space exhausted", "grid complete"]
+if TYPE_CHECKING:
+    from fractal_tuner.report.report import Report
+
+StopReason = Literal[
+    "budget",
+    "time",
+    "target",
+    "space exhausted",
+    "grid complete",
+    "expected improvement below tolerance",
+]
 
 
 class Search(ABC):
@@ -33,9 +43,12 @@ class Search(ABC):
     max_trials : int or None
         How many trials may be asked.
     stop_reason : str or None
-        "budget", "time", "target", "space exhausted" or "grid complete" once nothing more will be
-        proposed.
+        "budget", "time", "target", "space exhausted", "grid complete" or "expected improvement
+        below tolerance" once nothing more will be proposed.
     """
+
+    # What may change when a journal is continued.
+    _limits: ClassVar[tuple[str, ...]] = ("max_trials", "max_time", "target_score")
 
     def __init__(
         self,
@@ -61,7 +74,7 @@ class Search(ABC):
             **options,
             "fingerprint": dict(fingerprint or {}),
         }
-        budget = {name: getattr(self, name) for name in ("max_trials", "max_time", "target_score")}
+        budget = {name: getattr(self, name) for name in self._limits}
         self.trials = TrialLog(self.space, journal, header=header, budget=budget)
         self._orphans = self.trials.pending
         self._keys = {trial.key for trial in self.trials}
@@ -245,6 +258,18 @@ class Search(ABC):
             raise RuntimeError(self._no_success())
         return self._recommend()
 
+    def report(self, **options: Any) -> Report:
+        """What was found, how far to trust it, and what to do next.
+
+        Parameters
+        ----------
+        **options
+            As in :func:`fractal_tuner.report.report.analyze`, for instance ``dims``.
+        """
+        from fractal_tuner.report.report import analyze
+
+        return analyze(self, **options)
+
     def close(self) -> None:
         """Give the journal back, so that another process may continue it."""
         self.trials.close()
@@ -309,7 +334,7 @@ class Search(ABC):
 
     @abstractmethod
     def _end(self) -> StopReason | None:
-        """The reason if no candidate is left to propose, now or later."""
+        """The reason if no candidate is left that is worth a trial, now or later."""
 
 
 def at_least_one(name: str, value: Any) -> int:
