@@ -81,11 +81,14 @@ class FractalSearchCV(BaseSearchCV):
         File that keeps every trial from the moment it is scored. The same search with the same file
         continues where the file ends, and evaluates nothing twice; with other data, folds,
         estimator, scoring, space or options it is refused. ``n_iter``, ``max_time``,
-        ``target_score`` and ``n_jobs`` may change.
+        ``target_score``, ``tolerance`` and ``n_jobs`` may change.
     max_time : float, optional
         Seconds after which no batch begins.
     target_score : float, optional
         No batch begins once the mean of the steering metric reaches it.
+    tolerance : float, optional
+        Of ``strategy="zoom"``: no batch begins once improvements have become too small for a while,
+        see :class:`ZoomSearch`.
     param_grid : dict or list of dicts, optional
         The name that ``GridSearchCV`` has for ``param_distributions``; give one of the two.
 
@@ -146,6 +149,7 @@ class FractalSearchCV(BaseSearchCV):
         "journal": [str, os.PathLike, None],
         "max_time": [Interval(numbers.Real, 0, None, closed="neither"), None],
         "target_score": [numbers.Real, None],
+        "tolerance": [Interval(numbers.Real, 0, None, closed="neither"), None],
         "param_grid": [dict, list, tuple, None],
     }
 
@@ -171,6 +175,7 @@ class FractalSearchCV(BaseSearchCV):
         journal: str | os.PathLike[str] | None = None,
         max_time: float | None = None,
         target_score: float | None = None,
+        tolerance: float | None = None,
         param_grid: Any = None,
     ) -> None:
         super().__init__(
@@ -194,6 +199,7 @@ class FractalSearchCV(BaseSearchCV):
         self.journal = journal
         self.max_time = max_time
         self.target_score = target_score
+        self.tolerance = tolerance
         self.param_grid = param_grid
 
     def report(self, **options: Any) -> Report:
@@ -247,9 +253,12 @@ class FractalSearchCV(BaseSearchCV):
         """The search, after everything that can be wrong about it was looked for."""
         space = as_space(self._given_space)
         _check_names(space, self.estimator)
-        limits = (self.n_iter, self.max_time, self.target_score)
-        if self.strategy == "zoom" and space.size == math.inf and limits == (None, None, None):
-            raise ValueError("n_iter=None needs max_time, target_score or a finite space to end")
+        limits = (self.n_iter, self.max_time, self.target_score, self.tolerance)
+        is_endless = space.size == math.inf and all(limit is None for limit in limits)
+        if self.strategy == "zoom" and is_endless:
+            raise ValueError(
+                "n_iter=None needs max_time, target_score, tolerance or a finite space to end"
+            )
         options: dict[str, Any] = {
             "max_trials": self.n_iter,
             "journal": self.journal,
@@ -258,7 +267,8 @@ class FractalSearchCV(BaseSearchCV):
             "target_score": self.target_score,
         }
         if self.strategy == "zoom":
-            return ZoomSearch(space, seed=self._seed(), noise=False, **options)
+            options |= {"seed": self._seed(), "tolerance": self.tolerance}
+            return ZoomSearch(space, noise=False, **options)
         options |= {"points_per_dim": self.points_per_dim, "levels": self.levels}
         try:
             return FactorialZoom(space, **options)

@@ -333,3 +333,50 @@ def test_the_search_leaves_a_basin_that_is_not_the_best():
         found.append(part.max() - best.score)
         by_chance.append(part.max() - rng.choice(part.ravel(), (200, 150)).max(axis=1).mean())
     assert np.mean(found) < np.mean(by_chance)
+
+
+def test_a_search_with_a_tolerance_stops_when_nothing_is_to_be_gained():
+    search = ZoomSearch(box(2), max_trials=200, seed=0, tolerance=1e-4)
+    best = search.run(sphere)
+    assert search.stop_reason == "expected improvement below tolerance"
+    assert len(search.trials) < 100
+    assert best.score > -1e-4
+
+
+def test_a_search_with_a_tolerance_goes_on_while_it_improves():
+    # Each trial is better than those before: no expectation may end this search.
+    search = ZoomSearch(box(2), max_trials=60, seed=0, tolerance=1e-2)
+    for i in range(60):
+        (trial,) = search.ask()
+        search.tell(trial.id, float(i))
+    assert search.stop_reason is None or search.stop_reason == "budget"
+    assert len(search.trials) == 60
+
+
+def test_failures_alone_do_not_end_a_search_with_a_tolerance():
+    search = ZoomSearch(box(2), max_trials=40, seed=0, tolerance=1e-4)
+    for _ in range(40):
+        (trial,) = search.ask()
+        search.tell(trial.id, None)
+    assert search.ask() == []
+    assert search.stop_reason == "budget"
+
+
+@pytest.mark.parametrize("tolerance", [0, -1.0, "small", np.nan])
+def test_a_tolerance_is_a_positive_number(tolerance):
+    with pytest.raises(ValueError, match="tolerance must be None or a positive number"):
+        ZoomSearch(box(1), max_trials=5, tolerance=tolerance)
+
+
+def test_the_tolerance_may_change_when_a_journal_is_continued(tmp_path):
+    journal = tmp_path / "search.jsonl"
+    with ZoomSearch(box(2), max_trials=200, seed=0, tolerance=1e-2, journal=journal) as search:
+        search.run(sphere)
+        n = len(search.trials)
+    whole = ZoomSearch(box(2), max_trials=200, seed=0, tolerance=1e-4)
+    whole.run(sphere)
+    with ZoomSearch(box(2), max_trials=200, seed=0, tolerance=1e-4, journal=journal) as search:
+        search.run(sphere)
+        assert n < len(search.trials)
+        assert [t.key for t in search.trials] == [t.key for t in whole.trials]
+        assert search.stop_reason == whole.stop_reason
