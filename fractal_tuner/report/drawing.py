@@ -270,9 +270,28 @@ def score_dots(
     )
 
 
-def color_bar(ax: Axes, shown: Any, label: str, *, below: bool = False, **options: Any) -> None:
-    """A colour bar at the right of ``ax``; ``below``: some values lie below its end."""
+def color_bar(
+    ax: Axes,
+    shown: Any,
+    label: str,
+    *,
+    below: bool = False,
+    cax: Axes | None = None,
+    **options: Any,
+) -> None:
+    """A colour bar at the right of ``ax`` or in ``cax``; ``below``: some values lie below it."""
     figure = cast("Figure", ax.get_figure())
-    bar = figure.colorbar(shown, ax=ax, extend="min" if below else "neither", **options)
+    place = {"ax": ax} if cax is None else {"cax": cax}
+    bar = figure.colorbar(shown, extend="min" if below else "neither", **place, **options)
     bar.set_label(short(label, 44))
     cast("Any", bar.outline).set_linewidth(0.5)
+
+
+def log_ticks(axis: Any, low: float, high: float) -> None:
+    """Plain numbers on a logarithmic axis that is short; powers of ten alone would be too few."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if high / low < 500:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=99))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -174,7 +174,9 @@ class ParallelCoordinatesDisplay(Display):
                 )
         names = [short(name) for name in (*self.dims, self.score_name)]
         steep = crowded or max(map(len, names)) > 12
-        style = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if steep else {}
+        style: dict[str, Any] = (
+            {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if steep else {}
+        )
         ax.set_xticks(range(n + 1), names, **style)
         ax.set_yticks([])
         ax.set_xlim(-0.2, n + 0.45)

@@ -63,7 +63,7 @@ class Scale:
         """How far apart, in unit coordinates, values lie at most; all of them for a category."""
         if self.kind == "category":
             return 1.0
-        return float(np.diff(self._few_units()).max(initial=0.0))
+        return float(np.diff(self.few_units()).max(initial=0.0))
 
     def place(self, unit: Any) -> np.ndarray:
         """Where unit coordinates lie on the axis."""
@@ -111,7 +111,7 @@ class Scale:
         if isinstance(self._dimension, Categorical):
             n = len(self._dimension.choices)
             return [(i + 0.5) / n for i in range(0, n, -(-n // 6))]
-        few = _apart(self._few_units(), 0.15)
+        few = _apart(self.few_units(), 0.15)
         return few or [0.0, 0.25, 0.5, 0.75, 1.0]
 
     def label(
@@ -134,9 +134,7 @@ class Scale:
         low, high = self.place(ends + np.array([-_MARGIN, _MARGIN]) * np.ptp(ends))
         if self.kind == "log":
             ax.set(**{f"{side}scale": "log"})
-        few = [
-            u for u in _apart(self._few_units(), _ROOM * np.ptp(ends)) if ends[0] <= u <= ends[1]
-        ]
+        few = [u for u in _apart(self.few_units(), _ROOM * np.ptp(ends)) if ends[0] <= u <= ends[1]]
         if isinstance(self._dimension, Categorical):
             self._label_choices(ax, side, letters)
         elif self._dimension is not None and self.kind == "unit":
@@ -168,7 +166,7 @@ class Scale:
         style = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if steep else {}
         getattr(ax, f"{side}axis").set_ticks(range(0, len(choices), every), texts, **style)
 
-    def _few_units(self) -> list[float]:
+    def few_units(self) -> list[float]:
         """Unit coordinates of the values, if they are few."""
         d = self._dimension
         if d is None or d.n_values is None or d.n_values > _MOST_TICKS:

@@ -15,6 +15,7 @@ from fractal_tuner.report.drawing import (
     FOREGROUND,
     MANY,
     floor_of,
+    legend_above,
     panels,
     rows_of,
     say_instead,
@@ -136,6 +137,7 @@ class SliceDisplay(Display):
             say_instead(ax, "no dimension has two values" if len(self.trial) else "no trials yet")
             return
         axes = panels(ax, len(self.dims), _COLUMNS)
+        self._explain(ax)
         finite = self.score[np.isfinite(self.score)]
         for j, panel in enumerate(axes):
             self._draw_panel(panel, j)
@@ -151,13 +153,26 @@ class SliceDisplay(Display):
             else:
                 panel.set_ylabel(short(self.score_name))
 
+    def _explain(self, ax: Axes) -> None:
+        """A legend for all panels, above them."""
+        if (self.trial == self.best).any():
+            ax.plot([], [], **BEST | {"markersize": 12}, label=f"best, trial {self.best}")
+        if (self.score < self.floor).any():
+            ax.plot([], [], "v", color=FOREGROUND, label="below this range", markersize=6)
+        if np.isnan(self.score).any():
+            ax.plot([], [], **FAILED, label="failed")
+        note = "" if np.isnan(self.score).all() else "later trials are darker"
+        if self.n_dims > len(self.dims):
+            note += f"; {len(self.dims)} of {self.n_dims} dimensions"
+        legend_above(ax, note, n_columns=3)
+
     def _draw_panel(self, ax: Axes, j: int) -> None:
         scale = self._scales[j]
         x = scale.place(scale.spread(self.unit[:, j], self.trial))
         active, failed = ~np.isnan(self.unit[:, j]), np.isnan(self.score)
         below = active & (self.score < self.floor)
         shown = active & ~failed & ~below
-        scale.label(ax, "x", self.dims[j])
+        scale.label(ax, "x", self.dims[j], letters=24)
         ax.scatter(
             x[shown],
             self.score[shown],
@@ -171,7 +186,7 @@ class SliceDisplay(Display):
             rasterized=shown.sum() * len(self.dims) > MANY,
         )
         edge = ax.get_xaxis_transform()
-        small = {"markersize": 4.5, "rasterized": len(x) > MANY}
+        small: dict[str, Any] = {"markersize": 4.5, "rasterized": len(x) > MANY}
         if below.any():
             style: dict[str, Any] = {"color": FOREGROUND, "transform": edge}
             ax.plot(x[below], np.full(below.sum(), 0.02), "v", **style, **small)

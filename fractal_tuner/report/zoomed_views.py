@@ -179,10 +179,10 @@ class ZoomedViewsDisplay(Display):
             ax.plot(places[0], score, **DOTS)
             places.append(np.where(failed, 0.02, score))
         elif not failed.all():
-            ends = color_range(score)
-            dots = score_dots(ax, *places, score, ends)
+            shown = color_range(score)
+            dots = score_dots(ax, places[0], places[1], score, shown)
             if np.nanmin(score) < np.nanmax(score):
-                below = bool(np.nanmin(score) < ends[0])
+                below = bool(np.nanmin(score) < shown[0])
                 color_bar(ax, dots, self.score_name, below=below, location="bottom", pad=0.03)
         if failed.any():
             transform = ax.get_xaxis_transform() if len(self.dims) == 1 else ax.transData
@@ -207,9 +207,8 @@ def _boxes(told: Told, middle: np.ndarray) -> tuple[list[np.ndarray], list[str]]
     """The whole space, and boxes around a place that still hold some trials."""
     views, names = [], []
     for factor in _FACTORS:
-        half = np.array(
-            [0.5 if scale.kind == "category" else 0.5 / factor for scale in told.scales]
-        )
+        is_number = np.array([scale.kind != "category" for scale in told.scales])
+        half = np.where(is_number, 0.5 / factor, 0.5)
         low = np.clip(middle - half, 0.0, 1.0 - 2 * half)
         view = np.column_stack([low, low + 2 * half])
         inside = ((told.unit >= view[:, 0]) & (told.unit <= view[:, 1])).all(axis=1)
