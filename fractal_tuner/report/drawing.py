@@ -134,15 +134,18 @@ def axes_of(ax: Axes | None, size: tuple[float, float]) -> tuple[Axes, Figure]:
     return ax, cast("Figure", ax.get_figure())
 
 
-def panels(ax: Axes, n: int, n_columns: int, **options: Any) -> list[Axes]:
-    """``n`` axes in rows in the place of ``ax``, which itself is drawn no more.
+def panels(ax: Axes, n: int, n_columns: int) -> tuple[Axes, list[Axes]]:
+    """Axes in rows in the place of ``ax``, which itself is drawn no more.
 
     Parameters
     ----------
     ax : matplotlib Axes
     n, n_columns : int
-    **options
-        Of ``SubplotSpec.subgridspec``, for instance ``hspace``.
+
+    Returns
+    -------
+    tuple of Axes and list of Axes
+        A place above the panels for a legend of all of them, and ``n`` panels.
     """
     from matplotlib.gridspec import GridSpec
 
@@ -150,21 +153,16 @@ def panels(ax: Axes, n: int, n_columns: int, **options: Any) -> list[Axes]:
     figure = cast("Figure", ax.get_figure())
     n_columns = max(1, min(n, n_columns))
     n_rows = max(1, -(-n // n_columns))
-    spec = ax.get_subplotspec()
+    spec: Any = ax.get_subplotspec()
     if spec is None:  # axes at a place of their own
         box = ax.get_position()
-        grid: Any = GridSpec(
-            n_rows,
-            n_columns,
-            figure=figure,
-            left=box.x0,
-            right=box.x1,
-            bottom=box.y0,
-            top=box.y1,
-        )
-    else:
-        grid = spec.subgridspec(n_rows, n_columns, **options)
-    return [figure.add_subplot(grid[k // n_columns, k % n_columns]) for k in range(n)]
+        sides = {"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1}
+        spec = GridSpec(1, 1, figure=figure, **sides)[0]
+    above, below = spec.subgridspec(2, 1, height_ratios=(0.001, 1.0))
+    head = figure.add_subplot(above)
+    head.set_axis_off()
+    grid = below.subgridspec(n_rows, n_columns)
+    return head, [figure.add_subplot(grid[divmod(k, n_columns)]) for k in range(n)]
 
 
 def legend_above(ax: Axes, note: str = "", *, n_columns: int = 2) -> None:
@@ -281,7 +279,7 @@ def color_bar(
 ) -> None:
     """A colour bar at the right of ``ax`` or in ``cax``; ``below``: some values lie below it."""
     figure = cast("Figure", ax.get_figure())
-    place = {"ax": ax} if cax is None else {"cax": cax}
+    place: dict[str, Any] = {"ax": ax} if cax is None else {"cax": cax}
     bar = figure.colorbar(shown, extend="min" if below else "neither", **place, **options)
     bar.set_label(short(label, 44))
     cast("Any", bar.outline).set_linewidth(0.5)

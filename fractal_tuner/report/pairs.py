@@ -165,11 +165,11 @@ class ContourDisplay(Display):
         if n < 2 or not len(self.trial):
             say_instead(ax, "no trials yet" if n > 1 else "one dimension has no pairs")
             return
-        grid = panels(ax, (n - 1) ** 2, n - 1)
+        head, grid = panels(ax, (n - 1) ** 2, n - 1)
         notes = [f"{n} of {self.n_dims} dimensions"] if self.n_dims > n else []
         if any(found is not None and not found.known.all() for found in self.maps.values()):
             notes.append("hatched: no trial is near")
-        legend_above(ax, "; ".join(notes))
+        legend_above(head, "; ".join(notes))
         shown: Any = None
         used = []
         for row, column in itertools.product(range(n - 1), repeat=2):

@@ -136,8 +136,8 @@ class SliceDisplay(Display):
         if not len(self.trial) or not self.dims:
             say_instead(ax, "no dimension has two values" if len(self.trial) else "no trials yet")
             return
-        axes = panels(ax, len(self.dims), _COLUMNS)
-        self._explain(ax)
+        head, axes = panels(ax, len(self.dims), _COLUMNS)
+        self._explain(head)
         finite = self.score[np.isfinite(self.score)]
         for j, panel in enumerate(axes):
             self._draw_panel(panel, j)

@@ -16,6 +16,7 @@ from fractal_tuner.report.drawing import (
     FOREGROUND,
     color_bar,
     color_range,
+    legend_above,
     panels,
     say,
     say_instead,
@@ -156,7 +157,8 @@ class ZoomedViewsDisplay(Display):
         if not len(self.trial):
             say_instead(ax, "no trials yet")
             return
-        axes = panels(ax, len(self.views), _MOST_VIEWS)
+        head, axes = panels(ax, len(self.views), _MOST_VIEWS)
+        self._explain(head)
         for k, (panel, view, inside) in enumerate(zip(axes, self.views, self.inside, strict=True)):
             self._draw_view(panel, view, inside)
             panel.set_title(f"{self.names[k]}\n{words.count(int(inside.sum()), 'trial')}", size=9)
@@ -164,6 +166,15 @@ class ZoomedViewsDisplay(Display):
                 self._outline(panel, self.views[k + 1])
             if k and len(self.dims) == 2:
                 panel.set_ylabel("")
+
+    def _explain(self, ax: Axes) -> None:
+        """A legend for all views, above them."""
+        if (self.trial == self.best).any():
+            ax.plot([], [], **BEST | {"markersize": 12}, label=f"best, trial {self.best}")
+        if np.isnan(self.score).any():
+            ax.plot([], [], **FAILED, label="failed")
+        several = len(self.views) > 1 and len(self.dims) == 2
+        legend_above(ax, "frames: the next view; each view has its own colours" if several else "")
 
     def _draw_view(self, ax: Axes, view: np.ndarray, inside: np.ndarray) -> None:
         unit, score, trial = self.unit[inside], self.score[inside], self.trial[inside]
