@@ -10,17 +10,41 @@ from scipy.stats import norm
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
 
+import fractal_tuner.report as report
 from fractal_tuner import (
     Categorical,
     FactorialZoom,
     FractalSearchCV,
     HistoryDisplay,
     Integer,
+    Landscape,
     Real,
     SearchSpace,
     ZoomPathDisplay,
     ZoomSearch,
+    box_dimension,
+    gradient_magnitude,
+    importance,
+    indistinguishable,
+    local_complexity,
+    roughness,
 )
+from fractal_tuner.fractals import sierpinski_carpet
+from fractal_tuner.report import (
+    BoxCountingDisplay,
+    ContourDisplay,
+    CoverageDisplay,
+    DistributionDisplay,
+    ImportanceDisplay,
+    LandscapeDisplay,
+    NoiseDisplay,
+    ParallelCoordinatesDisplay,
+    RoughnessDisplay,
+    SliceDisplay,
+    TimelineDisplay,
+    ZoomedViewsDisplay,
+)
+from fractal_tuner.report.drawing import BACKGROUND, FOREGROUND, GRID
 
 SQUARE = {"x": Real(0, 1), "y": Real(1e-3, 1, log=True)}
 
@@ -29,7 +53,8 @@ def told(scores, space=SQUARE):
     """A search with the given scores; None is a failure."""
     search = ZoomSearch(space, max_trials=max(len(scores), 1), seed=0)
     for score in scores:
-        search.tell(search.ask()[0].id, score)
+        if batch := search.ask():  # a small space may be exhausted
+            search.tell(batch[0].id, score)
     return search
 
 
@@ -239,6 +264,254 @@ def test_a_new_figure_is_not_held_by_pyplot():
     assert plt.get_fignums() == []
 
 
+def test_a_grid_search_has_trials_but_no_zoom_windows(blobs):
+    search = GridSearchCV(SVC(), {"C": [0.1, 1, 10], "gamma": [0.1, 1]}, cv=3).fit(*blobs)
+    display = ZoomPathDisplay.from_search(search).plot()
+    assert len(display.trial) == 6
+    assert "no zoom windows were recorded" in display.note
+    assert rectangles(display) == []
+
+
+def test_a_best_that_no_zoom_led_to_is_said():
+    search = FactorialZoom({"x": Real(0, 1)}, points_per_dim=5, levels=2)
+    search.run(lambda x: -abs(x - 0.5))
+    display = ZoomPathDisplay.from_search(search)
+    assert [window.level for window in display.path] == [0]
+    assert "no zoom led to it" in display.note
+
+
+def test_levels_that_would_be_written_over_each_other_are_moved_or_left_out():
+    search = ZoomSearch({"x": Real(0, 1), "y": Real(0, 1)}, max_trials=60, seed=1)
+    search.run(lambda x, y: -((x - 0.01) ** 2) - (y - 0.99) ** 2)
+    display = ZoomPathDisplay.from_search(search).plot()
+    places = np.array([text.get_position() for text in display.ax_.texts])
+    apart = np.abs(places[:, None] - places[None]).max(-1) + np.eye(len(places))
+    assert len(places) >= 2
+    assert apart.min() >= 0.06 - 1e-9
+
+
+def test_history_against_time_follows_the_clock():
+    search = told([0.1, 0.2, 0.3])
+    for trial, ended in zip(search.trials, (30.0, 10.0, 20.0), strict=True):
+        trial.started, trial.ended = 0.0, ended
+    display = HistoryDisplay.from_trials(search.trials, against="time")
+    np.testing.assert_array_equal(display.seconds, [10.0, 20.0, 30.0])
+    np.testing.assert_array_equal(display.best_so_far, [0.2, 0.3, 0.3])
+    assert "seconds" in display.table()[0]
+    with pytest.raises(ValueError, match="against"):
+        HistoryDisplay.from_trials(search.trials, against="score")
+
+
+def test_history_leaves_out_trials_without_a_time_and_says_so(blobs):
+    search = GridSearchCV(SVC(), {"C": [0.1, 1, 10]}, cv=3).fit(*blobs)
+    display = HistoryDisplay.from_search(search, against="time")
+    assert (len(display.trial), display.n_hidden) == (0, 3)
+    display.plot().figure_.draw_without_rendering()
+
+
+def test_the_timeline_spans_from_ask_to_tell():
+    search = told([0.1, None, 0.3])
+    for trial, start in zip(search.trials, (100.0, 101.0, 103.0), strict=True):
+        trial.started, trial.ended = start, start + 2.0
+    display = TimelineDisplay.from_search(search)
+    np.testing.assert_array_equal(display.start, [0.0, 1.0, 3.0])
+    np.testing.assert_array_equal(display.end, [2.0, 3.0, 5.0])
+    assert display.status.tolist() == ["complete", "failed", "complete"]
+    assert display.busy == pytest.approx(6 / 5)
+
+
+def test_the_distribution_counts_failures_as_trials_that_reached_nothing():
+    display = DistributionDisplay.from_search(told([0.3, None, 0.1, 0.3]))
+    np.testing.assert_array_equal(display.sorted, [0.1, 0.3, 0.3])
+    np.testing.assert_array_equal(display.share, [0.75, 0.5, 0.5])
+
+
+def bumpy(n_lines=12):
+    u = np.linspace(0, 1, n_lines)
+    z = np.add.outer(np.sin(4 * u), u**2)
+    z[2, 3] = np.nan
+    failed = np.zeros(z.shape, dtype=bool)
+    failed[5, 6] = True
+    axes = {"x": Real(0, 1), "C": Real(1e-3, 1, log=True)}
+    return Landscape.from_grid(z, axes, failed=failed)
+
+
+def test_landscapes_are_drawn_as_the_analyzers_see_them():
+    landscape = bumpy()
+    expected = {
+        "raw": landscape.scores,
+        "smoothed": landscape.smoothed().scores,
+        "gradient": gradient_magnitude(landscape).map.scores,
+        "complexity": local_complexity(landscape).map.scores,
+    }
+    for kind, values in expected.items():
+        display = LandscapeDisplay(landscape, kind)
+        np.testing.assert_array_equal(display.map.values, values)
+        np.testing.assert_array_equal(display.map.known, np.isfinite(landscape.scores))
+        image = display.plot().ax_.images[0]
+        np.testing.assert_array_equal(np.ma.filled(image.get_array(), np.nan), values.T)
+
+
+def test_cells_lie_evenly_on_a_logarithmic_axis():
+    ax = LandscapeDisplay(bumpy(12)).plot().ax_
+    assert ax.get_yscale() == "log"
+    image = ax.images[0]
+    left, right, low, high = image.get_extent()
+    corners = image.get_transform().transform([(left, low), (right, high)])
+    first = ax.transData.transform((0.0, 1e-3)), ax.transData.transform((1.0, 1.0))
+    half_cell = (first[1] - first[0]) / 11 / 2
+    np.testing.assert_allclose(corners[0], first[0] - half_cell)
+    np.testing.assert_allclose(corners[1], first[1] + half_cell)
+
+
+def test_places_far_from_any_trial_are_hatched():
+    rng = np.random.default_rng(0)
+    corner = Landscape.from_points(0.3 * rng.random((60, 2)), rng.random(60))
+    display = LandscapeDisplay(corner, "smoothed")
+    shown = display.map.known
+    assert shown[0, 0]
+    assert not shown[-1, -1]
+    assert 0.1 < shown.mean() < 0.35
+    assert "hatched" in display.note
+
+
+def test_a_landscape_that_cannot_be_smoothed_shows_its_trials_and_says_why():
+    display = LandscapeDisplay.from_search(told([0.1, 0.2]), kind="smoothed")
+    assert display.map is None
+    assert "needs 4 scores" in display.note
+    with pytest.raises(ValueError, match="kind"):
+        LandscapeDisplay.from_search(told([0.1]), kind="pretty")
+    with pytest.raises(ValueError, match="project or slice"):
+        LandscapeDisplay(Landscape.from_grid(np.zeros((3, 3, 3))))
+
+
+def test_more_dimensions_than_are_shown_are_said():
+    search = told([0.1, 0.2, 0.3], {"x": Real(0, 1), "y": Real(0, 1), "z": Real(0, 1)})
+    assert "2 of 3 dimensions" in ZoomPathDisplay.from_search(search).note
+    assert "2 of 3 dimensions" in LandscapeDisplay.from_search(search).note
+
+
+def test_zoomed_views_are_nested_and_hold_the_best():
+    search = ZoomSearch({"x": Real(0, 1), "y": Real(0, 1)}, max_trials=40, seed=0)
+    search.run(lambda x, y: -((x - 0.3) ** 2) - (y - 0.7) ** 2)
+    display = ZoomedViewsDisplay.from_search(search)
+    assert 2 <= len(display.views) <= 4
+    at = display.unit[display.trial == display.best][0]
+    areas = [np.prod(np.ptp(view, axis=1)) for view in display.views]
+    assert areas == sorted(areas, reverse=True)
+    for view, inside in zip(display.views, display.inside, strict=True):
+        assert np.all((at >= view[:, 0]) & (at <= view[:, 1]))
+        assert inside[display.trial == display.best].all()
+
+
+def test_the_line_of_box_counts_has_the_slope_of_the_estimate():
+    found = box_dimension(sierpinski_carpet(4).values)
+    display = BoxCountingDisplay(found, of="a carpet")
+    slope = np.polyfit(np.log(display.sizes), np.log(display.line), 1)[0]
+    assert -slope == pytest.approx(found.value)
+    np.testing.assert_array_equal(display.counts, found.counts.counts)
+
+
+def test_box_counts_of_scattered_trials_give_the_reason_instead():
+    display = BoxCountingDisplay.from_search(told([0.1, 0.2, 0.3])).plot()
+    assert "boxes are counted on a grid" in display.description
+    assert any("not estimable" in text.get_text() for text in display.ax_.texts)
+
+
+def test_the_variogram_of_a_plane_is_half_its_squared_rise():
+    line = np.linspace(0, 1, 60)
+    plane = Landscape.from_grid(line)
+    display = RoughnessDisplay(plane, roughness(plane))
+    # Distances within a bin differ by up to a third: their mean square exceeds their squared mean.
+    np.testing.assert_allclose(display.value, display.lag**2 / 2, rtol=0.03)
+    assert display.pairs.min() >= 20
+
+
+def test_no_number_is_drawn_for_roughness_that_is_not_known():
+    noise = Landscape.from_grid(np.random.default_rng(0).standard_normal((20, 20)))
+    display = RoughnessDisplay(noise, roughness(noise)).plot()
+    assert np.isnan(display.model).all()
+    assert "D =" not in " ".join(texts(display))
+    assert "noise" in display.description
+
+
+def test_slices_show_each_dimension_where_it_is_active():
+    space = SearchSpace(
+        {"C": Real(0.1, 10, log=True), "kernel": ["rbf", "poly"], "degree": Integer(2, 4)},
+        conditions={"degree": ("kernel", ("poly",))},
+    )
+    search = ZoomSearch(space, max_trials=12, seed=0)
+    search.run(lambda **params: params["C"])
+    display = SliceDisplay.from_search(search)
+    assert display.dims == ("C", "kernel", "degree")
+    has_degree = ["degree" in trial.params for trial in search.trials]
+    np.testing.assert_array_equal(~np.isnan(display.unit[:, 2]), has_degree)
+    scales = [panel.get_xscale() for panel in display.plot().figure_.axes]
+    assert scales.count("log") == 1
+
+
+def test_pairs_share_one_smoothing_and_leave_categories_to_dots():
+    space = {"x": Real(0, 1), "y": Real(0, 1), "kernel": ["a", "b"]}
+    search = ZoomSearch(space, max_trials=30, seed=0)
+    search.run(lambda x, y, kernel: x + y)
+    display = ContourDisplay.from_search(search)
+    assert {pair for pair, found in display.maps.items() if found is not None} == {("x", "y")}
+    found = display.maps["x", "y"]
+    np.testing.assert_allclose(found.values, np.add.outer(*found.lines), atol=1e-6)
+
+
+def test_parallel_coordinates_keep_the_best_and_some_others():
+    scores = np.random.default_rng(0).permutation(400.0 + np.arange(400))
+    log = told(list(scores), {"x": Real(0, 1), "y": Real(0, 1)}).trials
+    display = ParallelCoordinatesDisplay.from_trials(log)
+    assert len(display.score) == 300
+    assert set(display.score) >= set(np.sort(scores)[-100:])
+    again = ParallelCoordinatesDisplay.from_trials(log)
+    np.testing.assert_array_equal(display.trial, again.trial)
+    assert np.all(np.diff(display.score) > 0)
+
+
+def test_importance_is_drawn_as_it_was_found_or_with_its_reason():
+    u = np.random.default_rng(0).random((60, 3))
+    found = importance(Landscape.from_points(u, u[:, 0] + 2 * u[:, 1] + 3 * u[:, 0] * u[:, 1]))
+    display = ImportanceDisplay(found)
+    assert display.names[:3] == sorted(found.total, key=lambda name: -found.total[name].value)
+    assert display.names[3] == "x0 with x1"
+    np.testing.assert_array_equal(display.total[:2], [found.total[n].value for n in ("x1", "x0")])
+    silent = ImportanceDisplay.from_search(told([0.1, 0.2])).plot()
+    assert "not enough data" in silent.description
+    assert silent.table() == []
+
+
+def test_coverage_counts_trials_and_finds_a_hole():
+    search = FactorialZoom({"x": Real(0, 1), "n": [1, 2, 4]}, points_per_dim=5, levels=1)
+    search.run(lambda x, n: x)
+    display = CoverageDisplay.from_search(search)
+    assert [counts.sum() for counts in display.counts] == [15, 15]
+    np.testing.assert_array_equal(display.counts[1], [5, 5, 5])
+    half = told([0.1] * 3, {"x": Real(0, 1)}).trials
+    places = sorted(trial.params["x"] for trial in half)
+    low, high = CoverageDisplay.from_trials(half).hole["x"]
+    gap = max(np.diff([-places[0], *places, 2 - places[-1]]))
+    assert high - low <= gap + 1e-9
+    assert not any(low + 1e-3 < place < high - 1e-3 for place in places)
+
+
+def test_noise_shows_the_best_with_their_folds():
+    search = ZoomSearch(SQUARE, max_trials=12, seed=0)
+    rng = np.random.default_rng(0)
+    while batch := search.ask():
+        folds = batch[0].id + rng.normal(size=5)
+        search.tell(batch[0].id, folds.mean(), folds=folds)
+    display = NoiseDisplay.from_search(search)
+    assert np.all(np.diff(display.score) <= 0)
+    tied = {trial.id + 1 for trial in indistinguishable(search.trials).trials}
+    assert set(display.trial[display.is_tied]) == tied
+    np.testing.assert_allclose(
+        display.error, [np.std(f, ddof=1) / math.sqrt(5) for f in display.folds]
+    )
+
+
 SPACES = {
     "two numbers": SQUARE,
     "one number": {"x": Real(0, 1)},
@@ -249,6 +522,12 @@ SPACES = {
     "a distribution": {"x": norm(), "n": Integer(1, 5)},
     "integers beyond float": {"n": Integer(1, 10**400), "m": Integer(1, 2**70, log=True)},
     "an empty member": [{"x": Real(0, 1)}, {}],
+    "twenty numbers": {f"parameter_{i}": Real(0, 1) for i in range(20)},
+    "hostile names": {
+        "<script>": Real(0, 1),
+        "$x_{": Real(0, 1),
+        "a\nb" * 300: ["=cmd()", "\u202eabc"],
+    },
 }
 SCORES = {
     "no trials": [],
@@ -258,27 +537,63 @@ SCORES = {
     "some failed": [None, 0.1],
     "constant": [0.5, 0.5],
     "huge": [-1e300, 1e300],
+    "a dozen": [0.1 * (i % 5) for i in range(11)] + [None],
 }
+CASES = {("two numbers", name) for name in SCORES}
+CASES |= {(name, scores) for name in SPACES for scores in ("no trials", "some failed", "a dozen")}
+QUICK = {("two numbers", "two trials"), ("two numbers", "all failed"), ("one number", "a dozen")}
+QUICK |= {("hostile names", "some failed"), ("integers beyond float", "no trials")}
+DISPLAYS = [getattr(report, name) for name in report.__all__ if name.endswith("Display")]
 
 
-CASES = [("two numbers", name) for name in SCORES]
-CASES += [(name, scores) for name in SPACES for scores in ("no trials", "some failed", "constant")]
-
-
-@pytest.mark.parametrize(("space", "scores"), sorted(set(CASES)))
+@pytest.mark.parametrize(
+    ("space", "scores"),
+    [
+        pytest.param(*case, marks=[] if case in QUICK else pytest.mark.slow)
+        for case in sorted(CASES)
+    ],
+)
 def test_anything_a_search_leaves_behind_can_be_drawn(space, scores):
     search = told(SCORES[scores], SPACES[space])
-    path = ZoomPathDisplay.from_search(search)
-    for near in (False, True):
-        path.plot(near=near).figure_.draw_without_rendering()
-    assert len(path.trial) + path.n_hidden == len(SCORES[scores])
-    succeeded = [s is not None and math.isfinite(s) for s in SCORES[scores]]
+    for kind in DISPLAYS:
+        display = kind.from_search(search)
+        display.plot().figure_.draw_without_rendering()
+        assert display.title
+        assert display.description.endswith(".")
+        assert len(display.table()) <= 300
+    for kind in ("smoothed", "gradient", "complexity"):
+        LandscapeDisplay.from_search(search, kind=kind).plot().figure_.draw_without_rendering()
+    path = ZoomPathDisplay.from_search(search).plot(near=True)
+    path.figure_.draw_without_rendering()
+    assert len(path.trial) + path.n_hidden == len(search.trials)
+    succeeded = [trial.status == "complete" for trial in search.trials]
     assert (path.best is not None) == any(succeeded)
 
 
-@pytest.mark.parametrize("scores", SCORES.values(), ids=SCORES)
-def test_the_history_of_anything_can_be_drawn(scores):
-    HistoryDisplay.from_search(told(scores)).plot().figure_.draw_without_rendering()
+@pytest.mark.parametrize("kind", DISPLAYS)
+def test_a_display_draws_on_given_axes_and_computes_nothing_then(kind):
+    figure, (left, right) = plt.subplots(1, 2)
+    display = kind.from_search(told(SCORES["a dozen"]))
+    before = {name: repr(value) for name, value in vars(display).items()}
+    assert display.plot(left) is display
+    assert display.plot(right).ax_ is right
+    assert display.figure_ is figure
+    assert {name: repr(vars(display)[name]) for name in before} == before
+    display.plot(figure.add_axes((0.1, 0.1, 0.3, 0.3)))
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("kind", DISPLAYS)
+def test_text_and_frames_have_the_colours_that_a_page_replaces(kind):
+    display = kind.from_search(told(SCORES["a dozen"])).plot()
+    display.figure_.draw_without_rendering()
+    own = {FOREGROUND, BACKGROUND, GRID, "white", "black"}  # the last two on dots and cells
+    for ax in display.figure_.axes:
+        words = [ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()]
+        assert {text.get_color() for text in [*words, *ax.texts]} <= own
+    assert display.figure_.get_facecolor() == pytest.approx(
+        plt.matplotlib.colors.to_rgba(BACKGROUND)
+    )
 
 
 @pytest.fixture

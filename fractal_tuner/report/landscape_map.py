@@ -343,7 +343,7 @@ def _map_of(landscape: Landscape, kind: Kind) -> tuple[Map | None, str | None]:
             return Map.of(landscape.smoothed(at=at), landscape), None
         analyse = gradient_magnitude if kind == "gradient" else local_complexity
         found = analyse(landscape, at=at)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # an integer may be larger than any float
         return None, str(error).split(";")[0]
     if found.map is None:
         return None, found.reason

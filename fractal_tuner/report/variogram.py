@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from fractal_tuner.analysis.roughness import Roughness
 
+_LARGEST = 1e150  # beyond it squares overflow
 _MOST_SCORES = 800  # of which pairs are formed
 _BINS = 15
 _LEAST_PAIRS = 20  # in a bin
@@ -80,6 +81,8 @@ class RoughnessDisplay(Display):
     def __init__(self, landscape: Landscape | None, found: Roughness) -> None:
         self.found = found
         places, scores = (np.empty((0, 1)), np.empty(0)) if landscape is None else landscape.known
+        if np.abs(scores).max(initial=0.0) > _LARGEST:
+            places, scores = places[:0], scores[:0]
         if len(found.factors) == places.shape[1]:
             places = places * np.array(found.factors)
         self.lag, self.value, self.pairs = _variogram(places, scores)
