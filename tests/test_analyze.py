@@ -268,8 +268,8 @@ def test_nothing_unknown_is_a_number(fitted):
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".json", ".csv"])
-def test_a_report_is_saved_by_its_suffix(fitted, tmp_path, suffix):
-    report = analyze(fitted)
+def test_a_report_is_saved_by_its_suffix(tmp_path, suffix):
+    report = report_of([0.1, None, 0.3])
     path = report.save(tmp_path / f"report{suffix}")
     text = path.read_text(encoding="utf-8")
     start = {".html": "<!DOCTYPE html>", ".md": "# Search report", ".json": "{", ".csv": "trial,"}
@@ -316,8 +316,8 @@ def test_all_trials_are_in_the_table():
     assert rows[100]["score"] == ""
 
 
-def test_a_notebook_shows_the_page_in_a_frame(fitted):
-    shown = analyze(fitted)._repr_html_()
+def test_a_notebook_shows_the_page_in_a_frame():
+    shown = report_of([0.5])._repr_html_()
     assert shown.startswith("<iframe")
     assert shown.count("<") == 2
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import fractal_tuner
 from fractal_tuner.report import words
 from fractal_tuner.report.sections import Table, best_table, sections
-from fractal_tuner.report.svg import svg_of
+from fractal_tuner.report.svg import picture_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fractal_tuner.report.display import Display
     from fractal_tuner.report.report import Report
 
-_MOST_ROWS = 200  # behind a picture
+_MOST_ROWS, _MOST_CELLS = 100, 600  # behind a picture
 _FROM_THE_RIGHT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+")
 
 
@@ -67,16 +67,26 @@ def page(report: Report) -> str:
 
 
 def _figure(display: Display, name: str) -> dict[str, Any]:
-    rows = display.table()[:_MOST_ROWS]
+    rows = display.table()
     head = tuple(dict.fromkeys(key for row in rows for key in row))
+    most = min(_MOST_ROWS, _MOST_CELLS // max(len(head), 1))
+    left_out = len(rows) - most
+    rows = rows if left_out <= 0 else [rows[i * len(rows) // most] for i in range(most)]
     cells = tuple(
         tuple("" if row.get(key) is None else words.value(row[key]) for key in head) for row in rows
     )
+    picture = picture_of(display, name)
     return {
         "title": display.title,
         "description": display.description,
-        "svg": _markup(svg_of(display, name)),
-        "table": Table(f"Data of: {display.title}", tuple(map(words.clean, head)), cells),
+        "svg": _markup(picture.svg),
+        "is_wide": picture.is_wide,
+        "table": Table(
+            f"Data of: {display.title}"
+            + (f" ({most} rows, evenly chosen of {most + left_out:,})" if left_out > 0 else ""),
+            tuple(map(words.clean, head)),
+            cells,
+        ),
     }
 
 

@@ -85,7 +85,7 @@ def analyze(
     chosen = next((t for t in record.trials if t.id == record.best), None)
     landscape = landscape_of(record.trials, chosen or best_of(record.trials))
     found = findings_of(record.trials, landscape, seed)
-    return Report(record, found, dims or _telling(record, found), landscape, seed)
+    return Report(record, found, dims or foremost(record, found, 2), landscape, seed)
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,7 @@ class Report:
         return (
             self._about_noise(),
             self._about_ties(),
+            *self._about_choice(),
             *self._about_luck(),
             *self._about_edges(),
             *self._how_it_went(),
@@ -206,6 +207,15 @@ class Report:
             return "No other trial may be as good (95 % confidence)."
         verb = "is" if n == 1 else "are"
         return f"{words.count(n, 'other trial')} {verb} perhaps as good (95 % confidence)."
+
+    def _about_choice(self) -> list[str]:
+        highest, best = best_of(self.complete), self.best
+        if highest is None or best is None or not highest.score > best.score:
+            return []
+        return [
+            f"Trial {highest.id + 1} has a higher score, by "
+            f"{words.number(highest.score - best.score, 2)}; the search chose trial {best.id + 1}."
+        ]
 
     def _about_luck(self) -> list[str]:
         corrected = self.findings["corrected_best"]
@@ -433,22 +443,26 @@ def _harmless(cell: Any) -> Any:
     return "'" + text if text.lstrip().startswith(_FORMULA) or text.startswith("\t") else text
 
 
-def _telling(record: Record, findings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The two dimensions to draw: those that matter most, else the first; numbers first."""
-    space = record.trials.space
+def foremost(record: Record, findings: Mapping[str, Any], most: int) -> tuple[str, ...]:
+    """So many dimensions to draw, in the order of the space.
+
+    Those that matter most, as far as that is known; numbers before choices without an order, both
+    before what has a single value or is not used by the best trial.
+    """
     best = best_of(record.trials)
-    shown: dict[str, int] = {}
-    for parameter in space.parameters:
-        name = parameter.name
-        if name is not None and (best is None or name in best.params):
-            categorical = parameter.dimension.is_categorical
+    ranks: dict[str, int] = {}
+    for parameter in record.trials.space.parameters:
+        if parameter.name is not None:
+            unused = best is not None and parameter.name not in best.params
             still = parameter.dimension.n_values == 1
-            shown.setdefault(name, 2 * still + categorical)
+            ranks.setdefault(
+                parameter.name, 2 * (still or unused) + parameter.dimension.is_categorical
+            )
     found = findings["importance"]
     total = {} if found.reason is not None else found.total
-    weight = {name: -total[name].value if name in total else 0.0 for name in shown}
-    chosen = sorted(shown, key=lambda name: (shown[name] >= 2, weight[name], shown[name]))[:2]
-    return tuple(sorted(chosen, key=list(shown).index))
+    weights = {name: -total[name].value if name in total else 0.0 for name in ranks}
+    chosen = sorted(ranks, key=lambda name: (ranks[name] >= 2, weights[name], ranks[name]))[:most]
+    return tuple(name for name in ranks if name in chosen)
 
 
 def _plain(value: Any) -> Any:

@@ -7,20 +7,34 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import fractal_tuner
-from fractal_tuner import report as displays
 from fractal_tuner.analysis.estimate import Estimate
+from fractal_tuner.landscape import Landscape
 from fractal_tuner.report import words
+from fractal_tuner.report.box_counting import BoxCountingDisplay
+from fractal_tuner.report.coverage import CoverageDisplay
 from fractal_tuner.report.display import Display
+from fractal_tuner.report.distribution import DistributionDisplay
 from fractal_tuner.report.findings import NO_LANDSCAPE
-from fractal_tuner.report.report import Report, trial_rows
-
-_Wanted = tuple[str, dict[str, Any]]  # a display and its options
+from fractal_tuner.report.history import HistoryDisplay
+from fractal_tuner.report.importance_bars import ImportanceDisplay
+from fractal_tuner.report.landscape_map import Kind, LandscapeDisplay
+from fractal_tuner.report.noise_bars import NoiseDisplay
+from fractal_tuner.report.pairs import ContourDisplay
+from fractal_tuner.report.parallel import ParallelCoordinatesDisplay
+from fractal_tuner.report.report import Report, foremost, trial_rows
+from fractal_tuner.report.slices import SliceDisplay
+from fractal_tuner.report.timeline import TimelineDisplay
+from fractal_tuner.report.variogram import RoughnessDisplay
+from fractal_tuner.report.zoom_path import ZoomPathDisplay
+from fractal_tuner.report.zoomed_views import ZoomedViewsDisplay
 
 _MOST_CELLS = 10_000  # of the table of trials
 _MOST_TRIALS = 1_000
+_MOST_SLICES = 8
 _MOST_COLUMNS = 12  # parameters in it
 
 
@@ -88,12 +102,13 @@ def best_table(report: Report) -> Table | None:
 def _history(report: Report) -> Section:
     if not report.record.trials.told:
         return Section("history", "History", ("No trial has ended, so there is no history.",))
+    record = report.record
+    timed = any(t.started is not None and t.ended is not None for t in record.trials)
     text, shown = _drawn(
-        report,
-        ("HistoryDisplay", {}),
-        ("HistoryDisplay", {"against": "time"}),
-        ("TimelineDisplay", {}),
-        ("DistributionDisplay", {}),
+        partial(HistoryDisplay.from_record, record),
+        partial(HistoryDisplay.from_record, record, against="time") if timed else None,
+        partial(TimelineDisplay.from_record, record) if timed else None,
+        partial(DistributionDisplay.from_record, record),
     )
     return Section("history", "History", text, shown)
 
@@ -111,7 +126,8 @@ def _zoom_path(report: Report) -> Section:
             f"{levels}, the best one at level {report.best.level}."
         )
     text, shown = _drawn(
-        report, ("ZoomPathDisplay", {"dims": report.dims}), ("ZoomedViewsDisplay", {})
+        partial(ZoomPathDisplay.from_record, report.record, dims=report.dims),
+        partial(ZoomedViewsDisplay.from_record, report.record, dims=report.dims),
     )
     return Section("zoom-path", title, (*said, *text), shown)
 
@@ -149,10 +165,13 @@ def _landscape(report: Report) -> Section:
             "share of the space that cannot be told from the best; where it is large, stop",
         ),
     )
-    kinds = ("raw", "smoothed", "gradient", "complexity")
-    text, shown = _drawn(
-        report, *(("LandscapeDisplay", {"dims": report.dims, "kind": kind}) for kind in kinds)
+    drawn = partial(
+        LandscapeDisplay.from_record,
+        report.record,
+        dims=report.dims,
+        landscape=Landscape.from_trials(report.record.trials, report.dims),
     )
+    text, shown = _drawn(*(partial(drawn, kind=kind) for kind in get_args(Kind)))
     return Section("landscape", title, (_extent_of_landscape(report), *text), shown, (table,))
 
 
@@ -182,7 +201,7 @@ def _boxes(report: Report) -> Section:
     names = ("contour_dimension", "failure_dimension")
     reasons = list(dict.fromkeys(str(found[name].reason) for name in names))
     if all(found[name].reason is not None for name in names):
-        why = f"No box-counting dimension: {words.listing(reasons)}."
+        why = f"No box-counting dimension was estimated ({words.listing(reasons)})."
         return Section("box-counting", title, (why,))
     table = _estimates(
         report,
@@ -197,7 +216,13 @@ def _boxes(report: Report) -> Section:
             "near the number of axes less 1: a margin keeps trials from failing",
         ),
     )
-    text, shown = _drawn(report, ("BoxCountingDisplay", {"dims": report.dims}))
+    text, shown = _drawn(
+        *(
+            partial(BoxCountingDisplay, found[name], of=of, smooth=report.landscape.n_dims - 1.0)
+            for name, of in zip(names, ("the contour", "the edge of the failures"), strict=True)
+            if report.landscape is not None and found[name].reason is None
+        )
+    )
     return Section("box-counting", title, text, shown, (table,))
 
 
@@ -227,15 +252,14 @@ def _roughness(report: Report) -> Section:
         )
         head = ("parameter", "share of its range", "95 % interval")
         tables = (Table("Correlation lengths: steps of half of it are fine enough", head, rows),)
-    wanted: list[_Wanted] = [("RoughnessDisplay", {})] if rough.reason is None else []
-    text, shown = _drawn(report, *wanted)
+    known = rough.reason is None
+    text, shown = _drawn(partial(RoughnessDisplay, report.landscape, rough) if known else None)
     return Section("roughness", title, (*said, *text), shown, tables)
 
 
 def _importance(report: Report) -> Section:
     found = report.findings["importance"]
     said = []
-    wanted: list[_Wanted] = []
     if found.reason is not None:
         said.append(f"Which dimensions matter cannot be told: {found.reason}.")
     else:
@@ -245,21 +269,25 @@ def _importance(report: Report) -> Section:
             "variance over the space goes away where it is fixed (95 % interval "
             f"{words.share(max(most.low, 0.0))} to {words.share(min(most.high, 1.0))})."
         )
-        wanted.append(("ImportanceDisplay", {}))
-    if report.complete:
-        wanted += [
-            ("SliceDisplay", {}),
-            ("ContourDisplay", {}),
-            ("ParallelCoordinatesDisplay", {}),
-        ]
-    text, shown = _drawn(report, *wanted)
+    names = foremost(report.record, report.findings, _MOST_SLICES)
+    if len(names) < len(report.names):
+        said.append(
+            f"Along {len(names)} of {len(report.names)} dimensions, those that matter most as far "
+            "as that is known:"
+        )
+    kinds = (SliceDisplay, ParallelCoordinatesDisplay) if report.complete else ()
+    text, shown = _drawn(
+        partial(ImportanceDisplay, found) if found.reason is None else None,
+        *(partial(kind.from_record, report.record, dims=names) for kind in kinds),
+        partial(ContourDisplay.from_record, report.record) if report.complete else None,
+    )
     return Section("importance", "Importance and slices", (*said, *text), shown)
 
 
 def _coverage(report: Report) -> Section:
     if not report.record.trials.told:
         return Section("coverage", "Coverage", ("No trial has ended: nothing is covered.",))
-    text, shown = _drawn(report, ("CoverageDisplay", {}))
+    text, shown = _drawn(partial(CoverageDisplay.from_record, report.record))
     return Section("coverage", "Coverage", text, shown)
 
 
@@ -277,7 +305,7 @@ def _noise(report: Report) -> Section:
             "of the trials can be trusted",
         ),
     )
-    text, shown = _drawn(report, ("NoiseDisplay", {}))
+    text, shown = _drawn(partial(NoiseDisplay.from_record, report.record))
     return Section("noise", "Noise", text, shown, (table,))
 
 
@@ -462,16 +490,17 @@ def _value_and_interval(found: Estimate) -> tuple[str, str]:
     return words.number(found.value, 3), f"{low} to {high}" if known else "unknown"
 
 
-def _drawn(report: Report, *wanted: _Wanted) -> tuple[tuple[str, ...], tuple[Display, ...]]:
-    """Displays of the record, and why others cannot be drawn."""
+def _drawn(
+    *makers: Callable[[], Display] | None,
+) -> tuple[tuple[str, ...], tuple[Display, ...]]:
+    """What makers of displays make, and why they cannot; None makes nothing."""
     said: list[str] = []
     shown: list[Display] = []
-    for name, options in wanted:
-        kind = getattr(displays, name, None)
-        if kind is None:
+    for make in makers:
+        if make is None:
             continue
         try:
-            shown.append(kind.from_record(report.record, **options))
+            shown.append(make())
         except ValueError as error:
-            said.append(f"Not drawn: {error}.")
+            said.append(f"Not drawn: {words.clean(error, 200)}.")
     return tuple(dict.fromkeys(said)), tuple(shown)

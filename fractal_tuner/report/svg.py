@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import warnings
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +20,19 @@ if TYPE_CHECKING:
     from fractal_tuner.report.display import Display
 
 # What depends on neither the user's settings of matplotlib nor the time.
-_RC: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "fractal_tuner", "savefig.dpi": 110}
+_RC: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "fractal_tuner", "savefig.dpi": 96}
 _COLORS = {FOREGROUND: "var(--fg)", GRID: "var(--grid)", BACKGROUND: "var(--card)"}
-_WIDTH = 5.4  # inches: text of 10 points stays readable on a telephone
-_HEAVY = 120_000  # characters; what is heavier is drawn as a picture of dots
-_MANY_POINTS = 200
+_WIDTH = 6.2  # inches: text of 10 points stays readable on a telephone
+_WIDE = 7.5  # inches; what is wider has several panels
+_REM_PER_INCH = 5.8  # text of 10 points is then nearly as large as the page's
+_HEAVY = 80_000  # characters; what is heavier is drawn as dots where that is lighter
+_MANY_POINTS = 100
 
 _TAG = re.compile(r"<[^>]+>")
 _REFERENCE = re.compile(r'\b(id="|href="#|url\(#)')
+_DOTS = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
+_PATH = re.compile(r'\bd="[^"]*"')
+_DECIMALS = re.compile(r"(\.\d\d)\d+")  # a hundredth of a point is enough
 _FONT = re.compile(r"font-family: [^;\"]*;? ?")  # the page's own is narrower than matplotlib's
 _COLOR = re.compile("|".join(_COLORS), re.IGNORECASE)
 _FILE_ONLY = re.compile(r"<metadata>.*?</metadata>|<style\b.*?</style>|<!--.*?-->", re.DOTALL)
@@ -35,7 +42,15 @@ _CONTROL = re.compile(
 )
 
 
-def svg_of(display: Display, name: str) -> str:
+@dataclass(frozen=True)
+class Picture:
+    """An SVG element, and whether it is one for the whole width of a page."""
+
+    svg: str
+    is_wide: bool
+
+
+def picture_of(display: Display, name: str) -> Picture:
     """A display as an SVG element to be put into a page.
 
     Ids begin with ``name``, so that those of several pictures differ; three colours become
@@ -58,20 +73,44 @@ def svg_of(display: Display, name: str) -> str:
         for setting, value in _RC.items():
             matplotlib.rcParams[setting] = value
         figure = display.plot().figure_
-        width, height = figure.get_size_inches()
-        figure.set_size_inches(_WIDTH, _WIDTH * height / width)
+        width, height = map(float, figure.get_size_inches())
+        if width <= _WIDE:
+            width, height = _WIDTH, _WIDTH * height / width
+        figure.set_size_inches(width, height)
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+            figure.set_layout_engine(None)  # savefig would lay it out again, and draw twice
         text = _saved(figure)
         if len(text) > _HEAVY:
             _rasterize(figure)
-            text = _saved(figure)
-    return _inline(text, name, display.title, display.description)
+            text = min(text, _saved(figure), key=len)
+    svg = _inline(text, name, width, display)
+    return Picture(svg, width > _WIDE)
 
 
 def _saved(figure: Figure) -> str:
-    """The file that matplotlib writes, without creator and date."""
+    """The file that matplotlib writes, without what belongs to a file alone, in fewer words."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return file.getvalue()
+    text = file.getvalue()
+    text = _FILE_ONLY.sub("", text[text.index("<svg") :])
+    return _DOTS.sub(lambda m: _fewer_colors(m.group(1)), _TAG.sub(_shorter, text))
+
+
+def _shorter(tag: re.Match[str]) -> str:
+    """A tag without the fonts, which are the page's, and the places after a hundredth."""
+    text = _FONT.sub("", tag.group().replace("xlink:href", "href"))
+    return _PATH.sub(lambda m: _DECIMALS.sub(r"\1", m.group().replace("\n", "")), text)
+
+
+def _fewer_colors(base64_png: str) -> str:
+    """A picture of dots as a data URI, with at most 64 colours: a fifth of the size."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(base64.b64decode(base64_png)))
+    file = io.BytesIO()
+    image.quantize(64, method=Image.Quantize.FASTOCTREE).save(file, format="png", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _rasterize(figure: Figure) -> None:
@@ -84,23 +123,21 @@ def _rasterize(figure: Figure) -> None:
             artist.set_rasterized(True)
 
 
-def _inline(text: str, name: str, title: str, description: str) -> str:
-    start = text.index("<svg")
-    text = _FILE_ONLY.sub("", text[start:])
+def _inline(text: str, name: str, width: float, display: Display) -> str:
     text = _TAG.sub(lambda tag: _mended(tag.group(), name), text)
     head, _, body = text.partition(">")
     view = re.search(r'viewBox="[^"]*"', head)
     label = (
         f'<svg role="img" {view.group() if view else ""} '
+        f'style="max-width: {_REM_PER_INCH * width:.1f}rem" '
         f'aria-labelledby="{name}-title {name}-desc">'
-        f'<title id="{name}-title">{escape(title)}</title>'
-        f'<desc id="{name}-desc">{escape(description)}</desc>'
+        f'<title id="{name}-title">{escape(display.title)}</title>'
+        f'<desc id="{name}-desc">{escape(display.description)}</desc>'
     )
     return _CONTROL.sub("\ufffd", label + body)
 
 
 def _mended(tag: str, name: str) -> str:
     """A tag with ids of its own and the page's colours; texts between tags are not touched."""
-    tag = _FONT.sub("", tag.replace("xlink:href", "href"))
     tag = _REFERENCE.sub(lambda m: f"{m.group()}{name}-", tag)
     return _COLOR.sub(lambda m: _COLORS[m.group().lower()], tag)
