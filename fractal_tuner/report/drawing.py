@@ -29,6 +29,11 @@ AMOUNTS = "cividis"  # colours of what is not a score
 MANY = 1500  # marks; more are drawn as one picture inside of a vector graphic
 
 _LABEL_LENGTH = 24
+_HALF_DECADE, _FEW_DECADES, _MANY_DECADES = 5.0, 300.0, 1e4  # ratios of the ends of an axis
+_SUPERSCRIPT = str.maketrans(
+    "-0123456789",
+    "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079",
+)
 _MOST_ROWS = 300
 _RC: dict[str, Any] = {
     "text.color": FOREGROUND,
@@ -286,10 +291,36 @@ def color_bar(
 
 
 def log_ticks(axis: Any, low: float, high: float) -> None:
-    """Plain numbers on a logarithmic axis that is short; powers of ten alone would be too few."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Numbers on a logarithmic axis from ``low`` to ``high``, without mathematical typesetting.
 
-    if high / low < 500:
+    Typesetting takes most of the time of a drawing, and its text cannot be read out.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+    ratio = high / low
+    if ratio < _HALF_DECADE:
+        axis.set_major_locator(MaxNLocator(5))
+    elif ratio < _FEW_DECADES:  # powers of ten alone would be too few
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=99))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        axis.set_major_locator(LogLocator(numticks=9))
+    if ratio > _MANY_DECADES:
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power_text(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def power_text(value: float) -> str:
+    """A tick of a logarithmic axis.
+
+    Examples
+    --------
+    >>> power_text(0.01), power_text(1e-7), power_text(20.0)
+    ('0.01', '10\u207b\u2077', '20')
+    """
+    if 1e-3 <= abs(value) < 1e4 or value <= 0:
+        return f"{value:g}"
+    exponent = round(math.log10(value))
+    if not math.isclose(value, 10.0**exponent, rel_tol=1e-6):
+        return f"{value:g}"
+    return "10" + str(exponent).translate(_SUPERSCRIPT)

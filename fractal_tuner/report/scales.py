@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fractal_tuner.dimensions import Categorical, Dimension, Quantile
-from fractal_tuner.report.drawing import short
+from fractal_tuner.report.drawing import log_ticks, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_TICKS = 12
 _MARGIN = 0.03  # of the axis, beyond the space
-_FEW_DECADES, _HALF_DECADE = 300.0, 5.0  # ratios of the ends of an axis
 _LINE_LENGTH = 50  # letters beside each other
 _ROOM = 0.07  # between ticks, as a share of the axis
 _GOLDEN = 0.618034
@@ -127,7 +126,7 @@ class Scale:
 
         Names of categories that have more ``letters`` than fit are written at an angle.
         """
-        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+        from matplotlib.ticker import MaxNLocator
 
         axis = getattr(ax, f"{side}axis")
         ends = np.array((0.0, 1.0) if limits is None else limits)
@@ -143,14 +142,8 @@ class Scale:
         elif few:
             axis.set_ticks(self.place(few), [self.text(u) for u in few])
             axis.minorticks_off()
-        elif self.kind == "log" and high / low < _FEW_DECADES:
-            # Powers of ten alone would be too few ticks.
-            narrow = high / low < _HALF_DECADE
-            axis.set_major_locator(
-                MaxNLocator(5) if narrow else LogLocator(subs=(1.0, 2.0, 5.0), numticks=99)
-            )
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter())
+        elif self.kind == "log":
+            log_ticks(axis, float(low), float(high))
         elif self._is_whole():
             axis.set_major_locator(MaxNLocator(integer=True))
         ax.set(**{f"{side}lim": (low, high), f"{side}label": short(name)})
