@@ -29,6 +29,7 @@ AMOUNTS = "cividis"  # colours of what is not a score
 MANY = 1500  # marks; more are drawn as one picture inside of a vector graphic
 
 _LABEL_LENGTH = 24
+_NOTE_LENGTH = 62
 _HALF_DECADE, _FEW_DECADES, _MANY_DECADES = 5.0, 300.0, 1e4  # ratios of the ends of an axis
 _SUPERSCRIPT = str.maketrans(
     "-0123456789",
@@ -172,10 +173,13 @@ def panels(ax: Axes, n: int, n_columns: int) -> tuple[Axes, list[Axes]]:
 
 def legend_above(ax: Axes, note: str = "", *, n_columns: int = 2) -> None:
     """A legend that hides nothing, above the axes, and over it a note."""
+    from textwrap import fill
+
     handles, labels = ax.get_legend_handles_labels()
     if not handles and not note:
         return
-    ax.legend(
+    lines = [fill(line, _NOTE_LENGTH) for line in note.split("\n") if line]
+    legend = ax.legend(
         handles,
         labels,
         loc="lower left",
@@ -184,10 +188,15 @@ def legend_above(ax: Axes, note: str = "", *, n_columns: int = 2) -> None:
         frameon=False,
         fontsize="small",
         borderaxespad=0.2,
-        title=note or None,
+        title="\n".join(lines) or None,
         title_fontsize="small",
         alignment="left",
     )
+    # Only its height takes room: axes narrower than their legend would be squeezed.
+    legend.set_in_layout(False)
+    n_lines = sum(line.count("\n") + 1 for line in lines) + bool(lines)
+    n_lines += math.ceil(1.6 * -(-len(handles) // n_columns))
+    ax.set_title("\n".join([" "] * n_lines), loc="right", fontsize="small", pad=3.0)
 
 
 def say(ax: Axes, text: str) -> None:
@@ -303,7 +312,7 @@ def log_ticks(axis: Any, low: float, high: float) -> None:
     elif ratio < _FEW_DECADES:  # powers of ten alone would be too few
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=99))
     else:
-        axis.set_major_locator(LogLocator(numticks=9))
+        axis.set_major_locator(LogLocator())
     if ratio > _MANY_DECADES:
         axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: power_text(value)))

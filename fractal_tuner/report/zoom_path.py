@@ -243,7 +243,7 @@ class ZoomPathDisplay(Display):
         flat = len(self.dims) == 1
         transform = ax.get_xaxis_transform() if flat else ax.transData
         view = self.region if near else np.tile([0.0, 1.0], (len(self.dims), 1))
-        label: str | None = "windows that hold the best, with their levels"
+        label: str | None = "windows around the best, by level"
         taken: list[np.ndarray] = []
         for window, sides in zip(self.path, self._sides, strict=True):
             if np.all(sides == [0.0, 1.0]):
