@@ -177,6 +177,14 @@ def test_an_edge_with_unknown_slope_is_a_warning():
     assert not found(with_edge(True, n=9), rules.at_edge)
 
 
+def test_a_dimension_at_whose_end_the_best_is_is_not_idle():
+    report = with_idle(0.05)
+    edge = Edge("y", "low", 0.0, 0.0, True, Estimate(1.0, 0.5, 2.0, 50))
+    findings = report.findings | {"domain_edges": DomainEdges((edge,), None)}
+    assert found(report, rules.idle)
+    assert not found(replace(report, findings=findings), rules.idle)
+
+
 def test_a_late_gain_must_be_worth_while():
     # Noise-free: five per cent of the way from the median (0.56 here) to the best is 0.024.
     assert found(late(0.030, 0.0), rules.late_gain)

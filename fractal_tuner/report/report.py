@@ -167,8 +167,8 @@ class Report:
         plus = f" ± {words.number(doubt, 2)}" if doubt > 0 else ""
         return (
             f"The best of {words.count(n, 'trial')} is trial {self.best.id + 1} with "
-            f"{words.clean(self.record.score_name)} {self.say(self.best.score)}{plus}, at "
-            f"{words.params(self.best.params)}."
+            f"{words.clean(self.record.score_name)} {self.say(self.best.score)}{plus}"
+            + (f", at {words.params(self.best.params)}." if self.best.params else ".")
         )
 
     @cached_property
@@ -189,9 +189,9 @@ class Report:
         noise = self.findings["noise_share"]
         if noise.reason is not None:
             return f"The noise of a score is unknown: {noise.reason}."
-        source = {"folds": "its folds", "repeats": "repeats", "field": "its neighbours"}
+        source = {"folds": "its folds", "repeats": "repeats", "field": "neighbouring trials"}
         if noise.sd == 0:
-            return f"No noise was seen in the scores ({source[noise.source]})."
+            return f"No noise was seen in the scores (as judged by {source[noise.source]})."
         return (
             f"A score is uncertain by {words.number(noise.sd, 2)} (standard deviation, from "
             f"{source[noise.source]}); this noise is {words.share(min(noise.value, 1.0))} of the "
@@ -223,7 +223,7 @@ class Report:
             return []
         low, high = self.say(corrected.low), self.say(corrected.high)
         return [
-            f"Without the luck of having been chosen, its score is about "
+            f"Without the luck of having been chosen, the best score is about "
             f"{self.say(corrected.value)} (95 % interval {low} to {high})."
         ]
 
@@ -232,9 +232,9 @@ class Report:
         if edges.reason is not None:
             return []
         if not edges.edges:
-            return ["It lies inside the search space, at no dimension's end."]
+            return ["The best trial lies inside the search space, at no dimension's end."]
         names = words.listing(words.clean(e.name, 40) for e in edges.edges[:6])
-        return [f"It lies at the edge of the search space ({names})."]
+        return [f"The best trial lies at the edge of the search space ({names})."]
 
     def _how_it_went(self) -> list[str]:
         log = self.record.trials

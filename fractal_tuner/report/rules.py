@@ -176,8 +176,8 @@ def optimistic(report: Report) -> Caution | None:
         optimistic,
         f"The best score owes about {words.number(corrected.optimism, 2)} to luck, more than its "
         "standard error.",
-        f"Report {report.say(corrected.value)} instead, or the score on data that the search has "
-        "not seen.",
+        f"Report a score of {report.say(corrected.value)} for the best trial, or its score on data "
+        "that the search has not seen.",
     )
 
 
@@ -310,11 +310,14 @@ def cheaper(report: Report) -> Caution | None:
 
 
 def idle(report: Report) -> Caution | None:
-    """Dimensions whose total share of the variance is below IDLE, interval and all."""
+    """A dimension's total share is below IDLE, interval and all, and the best is not at its end."""
     found = report.findings["importance"]
     if found.reason is not None:
         return None
-    names = [name for name, e in found.total.items() if e.reason is None and e.high < IDLE]
+    at_ends = {edge.name for edge in report.findings["domain_edges"].edges}
+    small = [name for name, e in found.total.items() if e.reason is None and e.high < IDLE]
+    used = {} if report.best is None else report.best.params
+    names = [name for name in small if name in used and name not in at_ends]
     if not names:
         return None
     listed = words.listing(words.clean(name, 40) for name in names[:6])

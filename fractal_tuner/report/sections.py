@@ -219,7 +219,9 @@ def _boxes(report: Report) -> Section:
     text, shown = _drawn(
         *(
             partial(BoxCountingDisplay, found[name], of=of, smooth=report.landscape.n_dims - 1.0)
-            for name, of in zip(names, ("the contour", "the edge of the failures"), strict=True)
+            for name, of in zip(
+                names, ("the contour at the median score", "the edge of the failures"), strict=True
+            )
             if report.landscape is not None and found[name].reason is None
         )
     )
@@ -384,7 +386,8 @@ def _reproduce(report: Report) -> Section:
     ]
     for name in ("strategy", "data", "estimator", "scoring"):
         if name in log.header:
-            text = json.dumps(log.header[name], sort_keys=True, default=str)
+            given = log.header[name]
+            text = given if isinstance(given, str) else json.dumps(given, sort_keys=True)
             facts.insert(-2, (name, words.clean(text, 200)))
     space: list[tuple[str, ...]] = []
     for p, described in zip(log.space.parameters, log.space.describe(), strict=True):

@@ -17,6 +17,7 @@ def number(value: float, digits: int = 4) -> str:
     >>> number(0.123456), number(2.0), number(1e-7), number(25_000)
     ('0.1235', '2', '1e-07', '25,000')
     """
+    value = value + 0.0  # -0.0 is 0
     if float(value).is_integer() and 1e3 <= abs(value) < 1e15:
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
