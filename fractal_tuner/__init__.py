@@ -31,7 +31,23 @@ if TYPE_CHECKING:
     from fractal_tuner.landscape import Landscape
     from fractal_tuner.mapping import map_landscape
     from fractal_tuner.oracle import FractalOracle, FractalTuner
-    from fractal_tuner.report import HistoryDisplay, ZoomPathDisplay
+    from fractal_tuner.report import (
+        BoxCountingDisplay,
+        ContourDisplay,
+        CoverageDisplay,
+        DistributionDisplay,
+        HistoryDisplay,
+        ImportanceDisplay,
+        LandscapeDisplay,
+        NoiseDisplay,
+        ParallelCoordinatesDisplay,
+        RoughnessDisplay,
+        SliceDisplay,
+        TimelineDisplay,
+        ZoomedViewsDisplay,
+        ZoomPathDisplay,
+    )
+    from fractal_tuner.report.report import Report, analyze
     from fractal_tuner.search import FactorialZoom, ZoomSearch
     from fractal_tuner.search_cv import FractalSearchCV
     from fractal_tuner.space import SearchSpace
@@ -78,8 +94,23 @@ __all__ = [
     "basins",
     "plateau_share",
     "near_optimal_volume",
+    # all of it, of any tool's search, on one page; and its pictures
+    "analyze",
+    "Report",
     "HistoryDisplay",
+    "TimelineDisplay",
     "ZoomPathDisplay",
+    "LandscapeDisplay",
+    "ZoomedViewsDisplay",
+    "BoxCountingDisplay",
+    "RoughnessDisplay",
+    "SliceDisplay",
+    "ContourDisplay",
+    "ParallelCoordinatesDisplay",
+    "ImportanceDisplay",
+    "CoverageDisplay",
+    "NoiseDisplay",
+    "DistributionDisplay",
 ]
 
 _HOMES = {
@@ -116,8 +147,22 @@ _HOMES = {
     "basins": "analysis.optimum",
     "plateau_share": "analysis.optimum",
     "near_optimal_volume": "analysis.optimum",
+    "analyze": "report.report",
+    "Report": "report.report",
     "HistoryDisplay": "report",
+    "TimelineDisplay": "report",
     "ZoomPathDisplay": "report",
+    "LandscapeDisplay": "report",
+    "ZoomedViewsDisplay": "report",
+    "BoxCountingDisplay": "report",
+    "RoughnessDisplay": "report",
+    "SliceDisplay": "report",
+    "ContourDisplay": "report",
+    "ParallelCoordinatesDisplay": "report",
+    "ImportanceDisplay": "report",
+    "CoverageDisplay": "report",
+    "NoiseDisplay": "report",
+    "DistributionDisplay": "report",
 }
 
 

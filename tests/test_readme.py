@@ -38,7 +38,10 @@ def test_the_two_commands_are_one_line_each():
         assert line.startswith("python3 -m venv .venv && .venv/bin/pip install ")
 
 
-@pytest.mark.parametrize("titles", [("scikit-learn", "After a crash"), ("Any function",)])
+@pytest.mark.parametrize(
+    "titles",
+    [("scikit-learn", "After a crash", "A report of any search"), ("Any function",)],
+)
 def test_the_examples_print_what_the_readme_shows(titles, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for printed, expected in run(*titles):

@@ -276,7 +276,7 @@ def _draw_path(path: Path, zoom: _Outcome) -> Path:
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     whole, inside = figure.subplots(1, 2)
     display = ZoomPathDisplay.from_search(zoom.search, score_name=_METRIC)
-    display.plot(whole)
+    display.plot(whole, colorbar=False)
     display.plot(inside, near=True)
     inside.set_title("around the best quarter of the trials", fontsize="medium")
     figure.savefig(path, dpi=110, metadata={"Software": None})
