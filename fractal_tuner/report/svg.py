@@ -79,6 +79,7 @@ def picture_of(display: Display, name: str) -> Picture:
         figure.set_size_inches(width, height)
         if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)
+            _pull_legends_inside(figure)
             figure.set_layout_engine(None)  # savefig would lay it out again, and draw twice
         text = _saved(figure)
         if len(text) > _HEAVY:
@@ -86,6 +87,19 @@ def picture_of(display: Display, name: str) -> Picture:
             text = min(text, _saved(figure), key=len)
     svg = _inline(text, name, width, display)
     return Picture(svg, width > _WIDE)
+
+
+def _pull_legends_inside(figure: Figure) -> None:
+    """Move legends that are wider than their axes to the left, as far as there is room."""
+    for ax in figure.axes:
+        if (legend := ax.get_legend()) is not None:
+            box, room = legend.get_window_extent(), figure.bbox
+            shift = min(max(box.x1 - room.x1, 0.0), max(box.x0 - room.x0, 0.0))
+            if shift > 0.0:
+                corner = ax.transAxes.inverted().transform((box.x0 - shift, box.y0))
+                legend.set_loc("lower left")
+                legend.borderaxespad = 0.0
+                legend.set_bbox_to_anchor(tuple(corner), transform=ax.transAxes)
 
 
 def _saved(figure: Figure) -> str:
