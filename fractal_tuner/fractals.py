@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 _BEYOND_GRID = 2**12  # highest frequency of a sum of waves, in those of the grid
+_MAX_CELLS = 2**30  # of a self-similar set, one byte each
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,9 @@ def cantor_dust(levels: int = 6, d: int = 2) -> Fractal:
     >>> dust.values.shape, round(dust.dimension, 4)
     ((9, 9), 1.2619)
     """
-    at_least("levels", levels, 1)
     at_least("d", d, 1)
-    values = _product_pattern(np.array([1, 0, 1], bool), levels)
-    line = values
+    _check_levels(levels, 3, d)
+    values = line = _product_pattern(np.array([1, 0, 1], bool), levels)
     for _ in range(d - 1):
         values = np.logical_and.outer(values, line)
     return Fractal(
@@ -121,7 +121,7 @@ def sierpinski_triangle(levels: int = 9) -> Fractal:
            [1, 1, 0, 0],
            [1, 0, 0, 0]])
     """
-    at_least("levels", levels, 1)
+    _check_levels(levels, 2, 2)
     return Fractal(
         f"Sierpinski triangle, {levels} levels",
         _product_pattern(np.array([[1, 1], [1, 0]], bool), levels),
@@ -192,6 +192,8 @@ def julia_set(c: complex = -1 + 0j, side: int = 1024, iterations: int = 200) -> 
     """
     at_least("side", side, 2)
     at_least("iterations", iterations, 1)
+    if not isinstance(c, complex | float | int | np.number):
+        raise TypeError(f"c must be a number, got {c!r}")
     c = complex(c)
     if not np.isfinite(c):
         raise ValueError(f"c must be finite, got {c}")
@@ -270,7 +272,7 @@ def fractional_brownian_surface(
     """
     _hurst(hurst)
     at_least("side", side, 2)
-    rng = np.random.default_rng(rng)
+    rng = _generator(rng)
     alpha = 2 * hurst
     reach = 1.0 if alpha <= 1.5 else 2.0  # the covariance vanishes beyond
     # The square's diagonal has length 1, within which the variogram is the power law.
@@ -343,7 +345,7 @@ def weierstrass_mandelbrot_surface(
     """
     _hurst(hurst)
     at_least("side", side, 2)
-    rng = np.random.default_rng(rng)
+    rng = _generator(rng)
     gamma, directions = 1.5, 8
     k = np.arange(math.ceil(math.log(side * _BEYOND_GRID) / math.log(gamma)))[:, None]
     angles = (np.arange(directions) + rng.random(k.shape)) * math.pi / directions
@@ -431,7 +433,7 @@ def rippled_bump(side: int = 400) -> Fractal:
 
 def _sponge(name: str, levels: int, d: int) -> Fractal:
     """Keep of ``3^d`` parts those with at most one middle coordinate, again and again."""
-    at_least("levels", levels, 1)
+    _check_levels(levels, 3, d)
     middle = sum(np.indices((3,) * d) == 1)
     part = np.asarray(middle) < 2
     return Fractal(
@@ -441,6 +443,17 @@ def _sponge(name: str, levels: int, d: int) -> Fractal:
         math.log(part.sum()) / math.log(3),
         "self-similar, Hutchinson, Indiana Univ. Math. J. 30 (1981)",
     )
+
+
+def _check_levels(levels: Any, base: int, d: int) -> None:
+    """Refuse levels whose ``base^levels`` cells a side, over d axes, exceed 2^30 in all."""
+    at_least("levels", levels, 1)
+    most = int(math.log(_MAX_CELLS) / (d * math.log(base)) + 1e-9)
+    if levels > most:
+        raise ValueError(
+            f"levels must be at most {most} over {d} axes, got {levels}: "
+            f"the set would have more than {_MAX_CELLS} cells"
+        )
 
 
 def _product_pattern(part: np.ndarray, levels: int) -> np.ndarray:
@@ -478,6 +491,15 @@ def at_least(name: str, number: Any, low: int) -> None:
         raise ValueError(f"{name} must be at least {low}, got {number}")
 
 
-def _hurst(hurst: float) -> None:
+def _generator(rng: Any) -> np.random.Generator:
+    if isinstance(rng, np.random.Generator):
+        return rng
+    at_least("rng", rng, 0)
+    return np.random.default_rng(rng)
+
+
+def _hurst(hurst: Any) -> None:
+    if isinstance(hurst, bool) or not isinstance(hurst, float | int | np.number):
+        raise TypeError(f"hurst must be a number, got {hurst!r}")
     if not 0 < hurst < 1:
         raise ValueError(f"hurst must lie between 0 and 1, got {hurst}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,7 +31,7 @@ _TAIL = 20  # losses whose mean decides
 _CELLS_AT_ONCE = 192  # trained together: their activations fit a core's cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trainability:
     """Where training converges, over a grid of two hyperparameters.
 
@@ -47,9 +47,16 @@ class Trainability:
         Base-10 logarithms of the output layer's learning rate; or that of both layers.
     """
 
-    measure: np.ndarray = field(repr=False)
-    x: np.ndarray = field(repr=False)
-    y: np.ndarray = field(repr=False)
+    measure: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+
+    def __repr__(self) -> str:
+        ends = (
+            f"{name} {at[0]:.4g} to {at[-1]:.4g}" for name, at in (("x", self.x), ("y", self.y))
+        )
+        side, share = len(self.x), self.converged.mean()
+        return f"Trainability({side} x {side}, {', '.join(ends)}, {100 * share:.0f} % converged)"
 
     @property
     def converged(self) -> np.ndarray:
@@ -285,6 +292,7 @@ class _Training:
         if n_points is None:
             n_points = width if activation == "identity" else width * (width + 1)
         at_least("n_points", n_points, 1)
+        at_least("seed", seed, 0)
         if batch_size is not None:
             at_least("batch_size", batch_size, 1)
         gain, phi, slope = _ACTIVATIONS[activation]

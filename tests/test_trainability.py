@@ -115,6 +115,12 @@ def test_zooms_stay_inside_and_keep_the_boundary_in_view():
         assert 0 < inner.converged.mean() < 1
 
 
+def test_a_landscape_says_what_it_is():
+    assert repr(trainability_landscape(4, steps=20)) == (
+        "Trainability(4 x 4, x -3 to 6, y -3 to 6, 44 % converged)"
+    )
+
+
 def test_zooms_end_where_there_is_no_boundary():
     assert len(trainability_zooms(3, 8, steps=20, x=(-6, -5), y=(-6, -5))) == 1
 
@@ -140,6 +146,7 @@ def test_the_same_seed_gives_the_same_values(options):
         (lambda: trainability_landscape(4, n_points=0), ValueError, "n_points"),
         (lambda: trainability_landscape(4, width=2.5), TypeError, "width"),
         (lambda: trainability_landscape(4, steps=0), ValueError, "steps"),
+        (lambda: trainability_landscape(4, seed=-1), ValueError, "seed must be at least 0"),
         (lambda: trainability_zooms(0), ValueError, "levels"),
         (lambda: trainability_zooms(2, 4), ValueError, "side"),
     ],
