@@ -12,7 +12,15 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
 
-from fractal_tuner import Categorical, FactorialZoom, FractalSearchCV, Real, SearchSpace, ZoomSearch
+from fractal_tuner import (
+    Categorical,
+    FactorialZoom,
+    FractalSearchCV,
+    Landscape,
+    Real,
+    SearchSpace,
+    ZoomSearch,
+)
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.importance import Importance
 from fractal_tuner.analysis.noise import CorrectedBest, Indistinguishable, NoiseShare
@@ -112,8 +120,9 @@ def late(gain, sd):
     return report_of(scores, findings=noise(sd=sd))
 
 
-def plateau(low):
-    return report_of(FALLING, findings={"plateau_share": Estimate(0.9, low, 1.0, 99)})
+def plateau(low, landscape=None):
+    report = report_of(FALLING, findings={"plateau_share": Estimate(0.9, low, 1.0, 99)})
+    return replace(report, landscape=landscape or Landscape.from_grid(np.eye(10)))
 
 
 SIDES = {
@@ -213,9 +222,25 @@ def test_the_answer_is_the_best_trial_with_its_doubt(fitted):
     assert "±" in report.answer
     assert "C = " in report.answer
     assert report.best.id == report.record.best
-    assert report.standard_error == pytest.approx(
-        np.std(report.best.folds, ddof=1) / math.sqrt(len(report.best.folds))
-    )
+    assert report.standard_error == report.findings["noise_share"].sd
+
+
+def test_trials_close_to_the_best_of_a_search_are_no_plateau():
+    u = np.random.default_rng(0).random((100, 2))
+    report = plateau(0.99, Landscape.from_points(u, np.arange(100.0)))
+    assert not found(report, rules.fine_steps)
+
+
+def test_folds_that_agree_by_chance_do_not_make_the_best_certain():
+    rng = np.random.default_rng(0)
+    log = TrialLog(PLANE)
+    for i in range(30):
+        trial = log.add(PLANE.key_from_unit(rng.random(2)), Window.whole(2))
+        folds = [0.95] * 4 if i == 0 else list(0.9 + 0.02 * rng.standard_normal(4))
+        log.finish(trial.id, float(np.mean(folds)), folds=folds)
+    report = analyze(log)
+    assert report.best.id == 0
+    assert 0.005 < report.standard_error < 0.02  # 0.01 for the mean of four folds
 
 
 def test_a_search_reports_itself(fitted):

@@ -144,12 +144,14 @@ class Report:
 
     @cached_property
     def standard_error(self) -> float:
-        """Of the best trial's score: from its folds, else from the noise; NaN if unknown."""
+        """Of the best trial's score: the noise that all trials show, else that of its folds.
+
+        A few folds alone may agree by chance, and would claim a precision that is not there.
+        """
         if self.best is None:
             return math.nan
-        own = standard_error(self.best.folds)
         noise = self.findings["noise_share"]
-        return own if math.isfinite(own) else noise.sd if noise.reason is None else math.nan
+        return noise.sd if noise.reason is None else standard_error(self.best.folds)
 
     def say(self, score: float) -> str:
         """A score, with as many digits as its doubt allows."""

@@ -330,9 +330,13 @@ def idle(report: Report) -> Caution | None:
 
 
 def fine_steps(report: Report) -> Caution | None:
-    """More than FINE_STEPS of neighbouring trials differ by less than the noise."""
+    """On a grid, more than FINE_STEPS of neighbouring trials differ by less than the noise.
+
+    Elsewhere that only says that a search went close to its best.
+    """
     found = report.findings["plateau_share"]
-    if found.reason is not None or not found.low > FINE_STEPS:
+    is_grid = report.landscape is not None and report.landscape.is_grid
+    if not is_grid or found.reason is not None or not found.low > FINE_STEPS:
         return None
     return _hint(
         fine_steps,
