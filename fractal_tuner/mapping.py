@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ def map_landscape(
 
     Raises
     ------
+    RuntimeError
+        If all trials failed; the message holds the failures.
     TypeError, ValueError
         If not exactly one of ``points_per_dim`` and ``n_points`` is given, one is invalid, the
         objective cannot be called, or the journal belongs to another mapping.
@@ -69,6 +72,14 @@ def map_landscape(
     space = as_space(space)
     if (points_per_dim is None) == (n_points is None):
         raise ValueError("give one of points_per_dim and n_points")
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int)):
+        raise TypeError(f"n_jobs must be None or an integer, got {n_jobs!r}")
+    if n_jobs == 0:
+        raise ValueError(
+            "n_jobs must not be 0: 1 is one evaluation at a time, -1 one per processor"
+        )
+    if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
+        raise ValueError(f"seed must be None or an integer of at least 0, got {seed!r}")
     if points_per_dim is not None:
         search = FactorialZoom(
             space,
@@ -89,6 +100,8 @@ def map_landscape(
             log.finish(trial_id, score, error=error)
     finally:
         log.close()
+    if all(trial.error is not None for trial in log.told):
+        raise RuntimeError(_failures(log.told))
     return Landscape.from_trials(log)
 
 
@@ -98,6 +111,14 @@ def _evaluated(objective: Callable[..., float], trial: Trial) -> tuple[int, floa
         return trial.id, float(objective(**trial.params)), None
     except Exception as error:
         return trial.id, math.nan, f"{type(error).__name__}: {error}"
+
+
+def _failures(told: Sequence[Trial]) -> str:
+    """What went wrong where nothing went well."""
+    reasons = Counter(str(trial.error) for trial in told)
+    listed = "; ".join(f"{error} ({n} times)" for error, n in reasons.most_common(5))
+    more = f"; and {len(reasons) - 5} other errors" if len(reasons) > 5 else ""
+    return f"all {len(told)} trials failed: {listed}{more}"
 
 
 def _sample(

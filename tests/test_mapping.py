@@ -111,12 +111,22 @@ def test_a_journal_of_another_mapping_is_refused(tmp_path):
         map_landscape(product, SQUARE, n_points=6, seed=0, journal=journal)
 
 
-def test_an_objective_that_always_fails_gives_a_landscape_of_failures():
-    landscape = map_landscape(lambda x, y: 1 / 0, SQUARE, points_per_dim=3)
-    assert landscape.failed.all()
-    assert landscape.n_scores == 0
-    endless = map_landscape(lambda x, y: np.inf, SQUARE, points_per_dim=3)
-    assert endless.failed.all()
+@pytest.mark.parametrize("how", [{"points_per_dim": 3}, {"n_points": 9, "seed": 0}])
+def test_an_objective_that_always_fails_says_why(how, tmp_path):
+    with pytest.raises(RuntimeError, match=r"all 9 trials failed: .*argument 'x'.* \(9 times\)"):
+        map_landscape(lambda rate, y: rate, SQUARE, **how)
+    journal = tmp_path / "map.jsonl"
+    for _ in range(2):  # nothing is evaluated again
+        with pytest.raises(RuntimeError, match="all 9 trials failed: "):
+            map_landscape(lambda x, y: np.inf, SQUARE, **how, journal=journal)
+    with pytest.raises(RuntimeError, match="and 4 other errors"):
+        map_landscape(lambda x, y: {}[x, y], SQUARE, **how)
+
+
+def test_one_success_among_failures_is_a_landscape():
+    landscape = map_landscape(lambda x, y: 1 / ((x, y) == (0, 0)), SQUARE, points_per_dim=3)
+    assert landscape.n_scores == 1
+    assert landscape.failed.sum() == 8
 
 
 @pytest.mark.parametrize(
@@ -126,9 +136,12 @@ def test_an_objective_that_always_fails_gives_a_landscape_of_failures():
         ({"n_points": 2**21}, "n_points must be at most"),
         ({"n_points": 2.5}, "n_points"),
         ({"points_per_dim": "many"}, "points_per_dim"),
+        ({"n_points": 4, "n_jobs": 0}, "n_jobs must not be 0"),
+        ({"n_points": 4, "n_jobs": "all"}, "n_jobs must be None or an integer, got 'all'"),
+        ({"n_points": 4, "seed": -1}, "seed must be None or an integer of at least 0, got -1"),
     ],
 )
-def test_sizes_beyond_reason_are_refused_before_anything_is_built(how, message):
+def test_what_cannot_be_mapped_is_refused_before_anything_is_built(how, message):
     with pytest.raises((TypeError, ValueError), match=message):
         map_landscape(product, SQUARE, **how)
 
