@@ -32,7 +32,7 @@ class Landscape:
     and a dimension that is searched on a log scale is logarithmic here too. Arrays are read-only.
 
     Points that fill more than half of the cells between their own coordinates are a grid with
-    holes; points in one cell are then averaged. All others are scattered.
+    holes; points in one cell are then averaged, and so is their noise. All others are scattered.
 
     Attributes
     ----------
@@ -48,8 +48,9 @@ class Landscape:
         Unit coordinates of scattered scores, shape (n, d); None on a grid. ``coordinates`` has
         those of both.
     noise_variance : float or None
-        Variance of the noise in one score; None if unknown. Of folds: what another split of the
-        same data would change.
+        Variance of the noise in one of ``scores``; None if unknown, or not the same in all because
+        they are means of different numbers. Of folds: what another split of the same data would
+        change.
     lower, upper : tuple of float
         Corners of the window that is looked at, in unit coordinates.
 
@@ -276,7 +277,7 @@ class Landscape:
                 [np.searchsorted(line, u) for line, u in zip(lines, points.T, strict=True)], shape
             )
             if 2 * len(np.unique(cell)) > n_cells:
-                means = _mean_per_group(cell, scores, n_cells)
+                means, noise = _mean_per_group(cell, scores, n_cells, noise)
                 failures = np.bincount(cell[failed], minlength=n_cells) > 0
                 failures &= np.isnan(means)
                 return cls._made(
@@ -491,13 +492,15 @@ class Landscape:
         group = group.reshape(-1)  # numpy 2.0 gave it another shape
         z = self.scores.ravel()
         if by == "mean":
-            scores = _mean_per_group(group, z, len(places))
+            scores, noise = _mean_per_group(group, z, len(places), self.noise_variance)
         else:
+            noise = self.noise_variance if len(places) == len(z) else None
             best = np.full(len(places), -np.inf)
             np.fmax.at(best, group, z)
             scores = np.where(np.isfinite(best), best, np.nan)
         failed = np.bincount(group[self.failed.ravel()], minlength=len(places)) > 0
-        noise = self.noise_variance if len(kept) == self.n_dims else None
+        if len(kept) < self.n_dims:
+            noise = None
         found = self._from_coordinates(
             tuple(self.axes[j] for j in kept), places, scores, failed & np.isnan(scores), noise
         )
@@ -620,14 +623,19 @@ def check_landscape(given: Any, name: str = "landscape") -> None:
         )
 
 
-def _mean_per_group(group: np.ndarray, z: np.ndarray, n_groups: int) -> np.ndarray:
-    """Mean of the finite values in each group, NaN for groups without any; shape (n_groups,)."""
+def _mean_per_group(
+    group: np.ndarray, z: np.ndarray, n_groups: int, noise: float | None
+) -> tuple[np.ndarray, float | None]:
+    """Mean of the finite values in each group, NaN without any, (n_groups,); its noise variance."""
     is_known = np.isfinite(z)
     sums = np.bincount(group[is_known], weights=z[is_known], minlength=n_groups)
     counts = np.bincount(group[is_known], minlength=n_groups)
     means = np.full(n_groups, np.nan)
     np.divide(sums, counts, out=means, where=counts > 0)
-    return means
+    different = np.unique(counts[counts > 0])
+    if noise and len(different) > 0:  # no noise has no mean either
+        noise = noise / int(different[0]) if len(different) == 1 else None
+    return means, noise
 
 
 def _checked_scores(scores: Any, failed: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -165,6 +165,41 @@ def test_points_on_most_of_a_grid_are_a_grid_and_repeats_are_averaged():
     np.testing.assert_array_equal(landscape.scores, [[1, 3], [3, np.nan]])
 
 
+def test_means_have_less_noise_than_one_score_and_of_different_numbers_an_unknown_one():
+    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    twice = np.repeat(corners, 2, axis=0)
+    scores = np.arange(8.0)
+    assert Landscape.from_points(corners, scores[:4], noise_variance=2.0).noise_variance == 2.0
+    assert Landscape.from_points(twice, scores, noise_variance=2.0).noise_variance == 1.0
+    assert Landscape.from_points(twice[1:], scores[1:], noise_variance=2.0).noise_variance is None
+    assert Landscape.from_points(twice[1:], scores[1:], noise_variance=0.0).noise_variance == 0.0
+    scores[0] = np.nan  # a failure is in no mean
+    assert Landscape.from_points(twice, scores, noise_variance=2.0).noise_variance is None
+    scores[1] = np.nan
+    assert Landscape.from_points(twice, scores, noise_variance=2.0).noise_variance == 1.0
+
+
+def test_repeats_of_scattered_scores_keep_their_noise_until_they_are_averaged():
+    places = np.repeat(np.random.default_rng(0).random((30, 2)), 2, axis=0)
+    landscape = Landscape.from_points(places, np.arange(60.0), noise_variance=2.0)
+    assert landscape.noise_variance == 2.0
+    assert landscape.project(["x1", "x0"], by="mean").noise_variance == 1.0
+    assert landscape.project(["x1", "x0"], by="best").noise_variance is None
+
+
+def test_the_noise_of_averaged_repeats_is_that_of_their_scatter_around_the_truth():
+    # 20 x 20 cells of 4 repeats each, sd 0.2: a mean has variance 0.01; 400 of them tell it with a
+    # standard deviation of 7 %, 1200 degrees of freedom that of a score with 4 %.
+    rng = np.random.default_rng(0)
+    u = np.repeat(UNIT_GRID.reshape(-1, 2), 4, axis=0)
+    told = [({"x": x, "y": y}, x - y + 0.2 * rng.standard_normal(), ()) for x, y in u.tolist()]
+    landscape = Landscape.from_trials(log_of(SQUARE, told))
+    assert landscape.is_grid
+    scatter = (landscape.scores - plane(UNIT_GRID, (1.0, -1.0), 0.0)).var()
+    assert landscape.noise_variance == pytest.approx(0.01, rel=0.15)
+    assert scatter == pytest.approx(landscape.noise_variance, rel=0.3)
+
+
 # Noise
 
 
