@@ -114,8 +114,9 @@ class Landscape:
     ) -> Self:
         """The landscape of told trials; running ones are left out.
 
-        Dimensions that are not chosen are ignored, so that what they do appears as noise;
-        :meth:`slice` and :meth:`project` are other ways to be rid of a dimension.
+        Dimensions that are not chosen are ignored, so that what they do appears as noise, of a
+        variance that is unknown; :meth:`slice` and :meth:`project` are other ways to be rid of a
+        dimension.
 
         Parameters
         ----------
@@ -127,7 +128,8 @@ class Landscape:
         space : SearchSpace, optional
             That the trials are of; a log knows its own.
         noise_variance : float, optional
-            Known variance of the noise in one score. By default it is estimated from folds or
+            Known variance of the noise in the score of one trial, with what dimensions that are
+            not chosen do. By default, and if those do not vary, it is estimated from folds or
             repeats if there are enough, see :func:`fractal_tuner.observations.score_noise`.
 
         Raises
@@ -158,13 +160,14 @@ class Landscape:
                 f"no told trial has all of the dimensions {[a.name for a, _ in chosen]}"
             )
         here = [trial for trial, is_in in zip(told, is_here, strict=True) if is_in]
+        axes = tuple(axis for axis, _ in chosen)
         if noise_variance is not None:
             noise: float | None = _checked_variance(noise_variance)
         else:
-            told_noise = score_noise(here)
+            told_noise = None if _ignored_vary(here, space, axes) else score_noise(here)
             noise = told_noise.variance if told_noise else None
         return cls._from_coordinates(
-            tuple(axis for axis, _ in chosen),
+            axes,
             points[is_here],
             np.array([trial.score for trial in here]),
             np.array([trial.status == "failed" for trial in here]),
@@ -621,6 +624,15 @@ def check_landscape(given: Any, name: str = "landscape") -> None:
             f"{name} must be a Landscape, got {type(given).__name__}; "
             "Landscape.from_points and from_grid make one of arrays"
         )
+
+
+def _ignored_vary(trials: Sequence[Trial], space: SearchSpace, axes: Iterable[Axis]) -> bool:
+    """Whether trials differ along a dimension that is none of the axes."""
+    names = {axis.name for axis in axes}
+    return any(
+        parameter.name not in names and len({trial.key[j] for trial in trials}) > 1
+        for j, parameter in enumerate(space.parameters)
+    )
 
 
 def _mean_per_group(

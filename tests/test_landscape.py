@@ -237,6 +237,22 @@ def test_noise_is_unknown_without_repeats_and_from_few():
     assert Landscape.from_trials(log_of(SQUARE, once), noise_variance=2).noise_variance == 2
 
 
+def test_the_noise_is_unknown_where_a_dimension_that_varies_is_ignored():
+    rng = np.random.default_rng(0)
+    told, resting = [], []
+    for x, y in rng.random((60, 2)).tolist():
+        folds = 0.1 * rng.standard_normal(5)
+        told.append(({"x": x, "y": y}, x + 10 * y + folds.mean(), tuple(x + 10 * y + folds)))
+        resting.append(({"x": x, "y": 0.5}, x + folds.mean(), tuple(x + folds)))
+    assert Landscape.from_trials(log_of(SQUARE, told)).noise_variance is not None
+    assert Landscape.from_trials(log_of(SQUARE, told), ["y", "x"]).noise_variance is not None
+    assert Landscape.from_trials(log_of(SQUARE, told), ["x"]).noise_variance is None
+    assert (
+        Landscape.from_trials(log_of(SQUARE, told), ["x"], noise_variance=8.0).noise_variance == 8
+    )
+    assert Landscape.from_trials(log_of(SQUARE, resting), ["x"]).noise_variance is not None
+
+
 # Windows, slices, projections
 
 
