@@ -121,6 +121,32 @@ def test_a_landscape_says_what_it_is():
     )
 
 
+def table_row(name):
+    """Values of a row of the table in the docstring of the zooms, NaN for "all"."""
+    for line in trainability_zooms.__doc__.splitlines():
+        if line.strip().startswith(name):
+            return [math.nan if x == "all" else float(x) for x in line.split(name)[1].split()]
+    raise AssertionError(f"no row {name!r}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options"), [("tanh", {}), ("identity", {"activation": "identity"})]
+)
+def test_the_table_of_zooms_is_what_they_give(name, options):
+    found = [zoom.boundary_dimension() for zoom in trainability_zooms(6, 128, **options)]
+    expected = table_row(name)
+    assert len(expected) == 6
+    # The levels before chaos sets in are the same everywhere, to rounding.
+    np.testing.assert_allclose([f.value for f in found[:3]], expected[:3], atol=0.006)
+    for f, value in zip(found[3:], expected[3:], strict=True):
+        if math.isnan(f.value):
+            assert "it is everywhere" in f.reason
+            assert math.isnan(value) or value > 1.8
+        else:
+            assert f.value > 1.8 if math.isnan(value) else abs(f.value - value) < 0.1
+
+
 def test_zooms_end_where_there_is_no_boundary():
     assert len(trainability_zooms(3, 8, steps=20, x=(-6, -5), y=(-6, -5))) == 1
 
