@@ -87,10 +87,11 @@ def score_noise(trials: Iterable[Trial]) -> ScoreNoise | None:
     From ``k`` folds of ``n`` trials it is the mean square of what a sum of trial and fold effects
     leaves, ``sum (s_ij - s_i. - s_.j + s_..)^2 / (n - 1)(k - 1)``, divided by ``k``; splits that
     all trials share are no noise between them. Otherwise it is that of :func:`repeat_noise`. With
-    fewer than 5 degrees of freedom it is unknown.
+    fewer than 5 degrees of freedom it is unknown, unless it is exactly 0.
 
     Similar candidates meet the same luck, so that fewer trials than ``n`` are independent: the
-    degrees of freedom are ``k - 1`` times the number that would be as variable if they were.
+    degrees of freedom are ``k - 1`` times the number that would be as variable if they were. Two
+    folds cannot tell that number, which is then taken to be 1.
 
     Parameters
     ----------
@@ -106,12 +107,13 @@ def score_noise(trials: Iterable[Trial]) -> ScoreNoise | None:
     Examples
     --------
     >>> from fractal_tuner import FactorialZoom
-    >>> search = FactorialZoom({"x": [1, 2, 3, 4]}, levels=1)
-    >>> for trial in search.ask(4):
-    ...     folds = [0.1, 0.5, (-1) ** trial.id]
-    ...     _ = search.tell(trial.id, sum(folds) / 3, folds=folds)
-    >>> round(score_noise(search.trials).variance, 3)
-    0.148
+    >>> rng = np.random.default_rng(0)
+    >>> search = FactorialZoom({"x": list(range(20))}, levels=1)
+    >>> for trial in search.ask(20):
+    ...     folds = 0.5 * rng.standard_normal(5)
+    ...     _ = search.tell(trial.id, folds.mean(), folds=folds)
+    >>> round(score_noise(search.trials).variance, 2)
+    0.05
     """
     # A landscape is that of these data; its noise is what another split of them would change.
     # Nadeau and Bengio's allowance for shared training data is the luck of the data, which moves
@@ -130,6 +132,8 @@ def score_noise(trials: Iterable[Trial]) -> ScoreNoise | None:
         squared = (products**2).sum() / (k - 1) ** 2
         unbiased = (k - 1) ** 2 / ((k - 2) * (k + 1)) * (squared - total**2 / (k - 1))
         freedom *= min(max(total**2 / max(unbiased, 1e-300), 1.0), n - 1.0)
+    if freedom < _LEAST_FREEDOM and total > 0:
+        return repeat_noise(trials)
     return ScoreNoise(total / ((n - 1) * k), float(freedom), "folds")
 
 
