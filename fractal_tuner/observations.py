@@ -113,7 +113,7 @@ def score_noise(trials: Iterable[Trial]) -> ScoreNoise | None:
     ...     folds = 0.5 * rng.standard_normal(5)
     ...     _ = search.tell(trial.id, folds.mean(), folds=folds)
     >>> round(score_noise(search.trials).variance, 2)
-    0.05
+    0.04
     """
     # A landscape is that of these data; its noise is what another split of them would change.
     # Nadeau and Bengio's allowance for shared training data is the luck of the data, which moves
