@@ -73,11 +73,14 @@ class Design:
     n: int
 
     @classmethod
-    def of(cls, trials: TrialLog | Landscape) -> Design:
-        """The design of the finite scores: of more than 300, a random 300 (with seed 0)."""
+    def of(cls, trials: TrialLog | Landscape, *, most: float = MAX_TRIALS) -> Design:
+        """The design of the finite scores: of more than 300, a random 300 (with seed 0).
+
+        ``most`` is another limit, ``inf`` for what needs all scores and fits no emulator.
+        """
         if isinstance(trials, Landscape):
             points, scores = trials.known
-            rows = _sample(len(scores))
+            rows = _sample(len(scores), most)
             return cls(
                 trials.names,
                 tuple(axis.dimension for axis in trials.axes),
@@ -92,7 +95,7 @@ class Design:
             raise TypeError(f"trials must be a TrialLog or a Landscape, got {type(trials)!r}")
         space = trials.space
         complete = [trial for trial in trials if trial.status == "complete"]
-        rows = _sample(len(complete))
+        rows = _sample(len(complete), most)
         here = [complete[i] for i in rows]
         p = len(space)
         return cls(
@@ -176,10 +179,10 @@ class Design:
         return None
 
 
-def _sample(n: int) -> np.ndarray:
-    if n <= MAX_TRIALS:
+def _sample(n: int, most: float) -> np.ndarray:
+    if n <= most:
         return np.arange(n)
-    return np.sort(np.random.default_rng(0).choice(n, MAX_TRIALS, replace=False))
+    return np.sort(np.random.default_rng(0).choice(n, int(most), replace=False))
 
 
 class Emulator:

@@ -456,7 +456,7 @@ def plateau_share(landscape: Landscape) -> Estimate:
         z = landscape.known[1]
         edges = _grid_edges(landscape, corners=False)
     else:
-        design = Design.of(landscape)
+        design = Design.of(landscape, most=math.inf)  # of fewer, neighbours are farther apart
         z, edges = design.scores, _near_edges(design.features(design.points), 1)
     if len(edges) == 0:
         return Estimate.abstain("no two neighbours have scores", n=0)
