@@ -2,6 +2,7 @@
 
 import math
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +108,35 @@ def test_the_cheapest_is_that_of_shortest_fit_time():
     assert found.cheapest.id == 8
     assert found.seconds[found.trials.index(found.cheapest)] == 2.0
     assert found.trials[0] is found.best
+
+
+def timed(table, spans):
+    spans = list(spans)
+    return [
+        replace(trial, started=a, ended=b)
+        for trial, (a, b) in zip(logged(table), spans, strict=True)
+    ]
+
+
+def test_without_fit_times_the_cheapest_is_that_of_the_shortest_span_from_ask_to_tell():
+    trials = timed([0.0, 1.0, 1.0, 1.0], [(0, 1), (1, 5), (5, 7), (9, 12)])
+    found = indistinguishable(trials, noise_sd=0.01)
+    assert found.seconds == (4.0, 2.0, 3.0)
+    assert found.cheapest.id == 2
+
+
+def test_spans_tell_no_time_where_any_two_trials_ran_at_a_time():
+    # The bad trial beside the second was evaluated while it was: workers shared the machine.
+    trials = timed([0.0, 1.0, 1.0, 1.0], [(2, 4), (1, 5), (5, 7), (9, 12)])
+    found = indistinguishable(trials, noise_sd=0.01)
+    assert len(found.trials) == 3
+    assert found.cheapest is None
+    assert all(math.isnan(time) for time in found.seconds)
+
+
+def test_spans_tell_no_time_where_one_is_unknown():
+    trials = timed([0.0, 1.0, 1.0, 1.0], [(0, 1), (1, 5), (5, None), (9, 12)])
+    assert indistinguishable(trials, noise_sd=0.01).cheapest is None
 
 
 def test_without_folds_the_noise_decides_and_without_noise_nothing():

@@ -227,7 +227,7 @@ def indistinguishable(
     -------
     Indistinguishable
         Times are fit times, mean over folds, where the front end recorded them; otherwise from ask
-        to tell, if no two trials ran at a time. With a ``reason`` and without trials if none is
+        to tell, if no two complete trials ran at a time. With a ``reason`` and without trials if none is
         complete, or neither folds nor the noise are known.
 
     Raises
@@ -263,7 +263,8 @@ def indistinguishable(
     folded, table = scores_by_fold(complete)
     if noise_sd is None and len(folded) == len(complete):
         stays = _may_be_best(table, folded.index(best), test_ratio)
-        return _chosen([t for t, is_in in zip(folded, stays, strict=True) if is_in], best, "folds")
+        chosen = [t for t, is_in in zip(folded, stays, strict=True) if is_in]
+        return _chosen(chosen, complete, best, "folds")
     freedom = math.inf
     if noise_sd is None:
         repeats = repeat_noise(complete)
@@ -272,14 +273,15 @@ def indistinguishable(
             return Indistinguishable(best=best, reason=reason)
         noise_sd, freedom = math.sqrt(repeats.variance), repeats.freedom
     reach = _dunnett(len(complete) - 1, freedom) * math.sqrt(2.0) * noise_sd
-    return _chosen([t for t in complete if best.score - t.score <= reach], best, "noise")
+    chosen = [t for t in complete if best.score - t.score <= reach]
+    return _chosen(chosen, complete, best, "noise")
 
 
 def _chosen(
-    trials: list[Trial], best: Trial, source: Literal["folds", "noise"]
+    trials: list[Trial], complete: list[Trial], best: Trial, source: Literal["folds", "noise"]
 ) -> Indistinguishable:
     trials = sorted(trials, key=lambda trial: -trial.score)
-    seconds = _seconds(trials)
+    seconds = _seconds(trials, complete)
     known = [i for i, time in enumerate(seconds) if math.isfinite(time)]
     cheapest = trials[min(known, key=lambda i: seconds[i])] if known else None
     return Indistinguishable(tuple(trials), best, cheapest, tuple(seconds), source)
@@ -344,17 +346,18 @@ def _dunnett(n: int, freedom: float) -> float:
     return float(brentq(excess, 0.0, 1e3, xtol=1e-4))
 
 
-def _seconds(trials: list[Trial]) -> list[float]:
-    """Fit time of each trial; else from ask to tell where trials ran one by one; else NaN."""
+def _seconds(trials: list[Trial], complete: list[Trial]) -> list[float]:
+    """Fit time of each trial; else from ask to tell where all trials ran one by one; else NaN."""
     fits = [_fit_seconds(trial) for trial in trials]
     if all(math.isfinite(time) for time in fits):
         return fits
-    spans = [(t.started, t.ended) for t in trials]
-    known = sorted((a, b) for a, b in spans if a is not None and b is not None)
-    overlaps = any(later[0] < former[1] for former, later in itertools.pairwise(known))
-    if len(known) < len(trials) or overlaps:
+    spans = sorted(
+        (t.started, t.ended) for t in complete if t.started is not None and t.ended is not None
+    )
+    overlap = any(later[0] < former[1] for former, later in itertools.pairwise(spans))
+    if len(spans) < len(complete) or overlap:
         return [math.nan] * len(trials)
-    return [b - a for a, b in spans if a is not None and b is not None]
+    return [t.ended - t.started for t in trials if t.started is not None and t.ended is not None]
 
 
 def _fit_seconds(trial: Trial) -> float:
