@@ -20,7 +20,7 @@ from fractal_tuner.analysis.boxcount import (
 )
 from fractal_tuner.analysis.boxes import box_counts, mean_box_counts, point_box_counts
 from fractal_tuner.analysis.lookalikes import cells_above_thresholds, steep_cell_counts
-from fractal_tuner.dimensions import Categorical
+from fractal_tuner.dimensions import Categorical, Real
 from fractal_tuner.landscape import Landscape
 
 masks = arrays(bool, array_shapes(min_dims=1, max_dims=3, max_side=11))
@@ -433,7 +433,7 @@ def test_scattered_and_one_sided_landscapes_are_answered_by_a_reason():
     assert "scattered" in failure_dimension(scattered).reason
     flat = Landscape.from_grid(np.zeros((32, 32)))
     assert "both sides" in contour_dimension(flat, 0.0).reason
-    assert "failed" in failure_dimension(flat).reason
+    assert "no failed trial lies beside a successful one" in failure_dimension(flat).reason
 
 
 def test_categories_have_no_boxes():
@@ -528,3 +528,38 @@ def test_steep_cells_fill_an_area_whatever_the_landscape():
 
 def test_a_constant_landscape_has_no_steep_cells():
     assert math.isnan(steep_cell_counts(np.ones((20, 20))).slope)
+
+
+def test_boxes_are_counted_on_equal_steps_only():
+    x = np.geomspace(0.01, 1.0, 64)  # of a linear dimension: cells grow along it
+    uneven = {"x": Real(0.01, 1.0), "y": Real(0, 1)}
+    u = np.stack(np.meshgrid(x, np.linspace(0, 1, 64), indexing="ij"), axis=-1).reshape(-1, 2)
+    scores = -np.hypot(*(u - 0.5).T)
+    failed = scores < -0.4
+    landscape = Landscape.from_points(u, scores, uneven, failed=failed)
+    assert landscape.is_grid
+    for found in (contour_dimension(landscape, -0.3), failure_dimension(landscape)):
+        assert math.isnan(found.value)
+        assert "equal steps" in found.reason
+
+
+def test_scales_are_shares_of_the_whole_side_not_of_the_set():
+    # A boundary is known between cells: 128 places a side, and 256 with the margin.
+    x = np.linspace(-1, 1, 129)
+    disc = np.hypot(x[:, None], x) < 0.5
+    tight, wide = (boundary_dimension(np.pad(disc, margin)) for margin in (0, 64))
+    assert tight.scales == pytest.approx(tuple(tight.counts.sizes[[0, -1]] / 128))
+    assert wide.scales == pytest.approx(tuple(wide.counts.sizes[[0, -1]] / 256))
+    assert wide.value == pytest.approx(tight.value, abs=0.05)
+
+
+def test_scales_of_a_window_are_shares_of_the_unit_cube():
+    x = np.linspace(0, 1, 201)
+    hill = Landscape.from_grid(-np.hypot(x[:, None] - 0.5, x - 0.5))
+    part = hill.window([0.2, 0.2], [0.8, 0.8])
+    for landscape in (hill, part):
+        found = contour_dimension(landscape, -0.2)
+        assert found.scales == pytest.approx(tuple(found.counts.sizes[[0, -1]] / 200))
+    failing = Landscape.from_grid(hill.scores, failed=hill.scores < -0.2)
+    found = failure_dimension(failing)
+    assert found.scales == pytest.approx(tuple(found.counts.sizes[[0, -1]] / 200))

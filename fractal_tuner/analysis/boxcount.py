@@ -44,6 +44,9 @@ _POINTS_PER_BOX = 10  # fewer, and boxes that the set meets stay empty
 class BoxDimension(Estimate):
     """A box-counting dimension and the counts it came from.
 
+    ``scales`` are sides of boxes as shares of the unit cube's side for a landscape, of the array's
+    longest side for an array, of the side of the bounding cube for points.
+
     Attributes
     ----------
     counts : BoxCounts or None
@@ -172,7 +175,8 @@ def contour_dimension(
     Returns
     -------
     BoxDimension
-        It abstains where :func:`box_dimension` does and for a scattered landscape.
+        It abstains where :func:`box_dimension` does, and for a landscape that is scattered or whose
+        grid has unequal steps.
 
     See Also
     --------
@@ -195,7 +199,8 @@ def contour_dimension(
             return silence
         if noise_sd is None and scores.noise_variance is not None:
             noise_sd = math.sqrt(scores.noise_variance)
-        scores = scores.scores
+        found = contour_dimension(scores.scores, threshold, noise_sd=noise_sd)
+        return _with_scales(found, scores)
     noise_sd = 0.0 if noise_sd is None else noise_sd
     if not (math.isfinite(noise_sd) and noise_sd >= 0):
         raise ValueError(f"noise_sd must be finite and not negative, got {noise_sd}")
@@ -223,7 +228,7 @@ def failure_dimension(landscape: Landscape) -> BoxDimension:
     Parameters
     ----------
     landscape : Landscape
-        On a grid; of scattered trials there is no estimate.
+        On a grid of equal steps; of other trials there is no estimate.
 
     Examples
     --------
@@ -237,17 +242,28 @@ def failure_dimension(landscape: Landscape) -> BoxDimension:
     if (silence := _no_grid(landscape)) is not None:
         return silence
     checked_scores(landscape.scores)
-    return _edge_dimension(
-        between(landscape.failed, np.isfinite(landscape.scores)), "no trial failed beside another"
+    found = _edge_dimension(
+        between(landscape.failed, np.isfinite(landscape.scores)),
+        "no failed trial lies beside a successful one",
     )
+    return _with_scales(found, landscape)
 
 
 def _no_grid(landscape: Landscape) -> BoxDimension | None:
     """Why the boxes of a landscape cannot be counted; None if they can."""
     landscape.require_scale()
-    if landscape.is_grid:
+    if landscape.spacing is not None:
         return None
-    return _abstain("scattered scores: boxes are counted on a grid", landscape.scores.size)
+    why = "a grid without equal steps" if landscape.is_grid else "scattered scores"
+    return _abstain(f"{why}: boxes are counted on a grid with equal steps", landscape.scores.size)
+
+
+def _with_scales(found: BoxDimension, landscape: Landscape) -> BoxDimension:
+    """With sides of boxes as shares of the unit cube's; the longest of a box that is no cube."""
+    if found.scales is None or found.counts is None or landscape.spacing is None:
+        return found
+    small, *_, large = (found.counts.sizes * max(landscape.spacing)).tolist()
+    return replace(found, scales=(small, large))
 
 
 def _edge_dimension(edge: np.ndarray, reason: str) -> BoxDimension:
@@ -289,6 +305,7 @@ def _mask_dimension(
         raise ValueError(f"sizes must not exceed the shortest side, {shortest}, got {sizes}")
     if cells == 0:
         return _abstain("the set is empty", 0)
+    side = max(mask.shape)
     mask = _trimmed(mask).squeeze()
     extent = max(mask.shape, default=1)
     largest = shortest if largest is None else min(largest, shortest)
@@ -298,7 +315,10 @@ def _mask_dimension(
     # A whole box is taken to be cut from an area that goes on; all other sets have edges.
     has_edge = not (mask.all() and min(mask.shape, default=1) >= used[-1])
     found = mean_box_counts(mask, used, beyond=has_edge)
-    return _fit(found, cells, mask.ndim, extent, has_edge=has_edge)
+    fitted = _fit(found, cells, mask.ndim, extent, has_edge=has_edge)
+    if fitted.scales is None:
+        return fitted
+    return replace(fitted, scales=(float(used[0] / side), float(used[-1] / side)))
 
 
 def _too_few(sizes: np.ndarray) -> str | None:
