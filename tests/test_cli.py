@@ -364,6 +364,17 @@ def test_an_output_that_cannot_be_written_is_exit_code_2(call, journal, argument
 # analyze, report, plot
 
 
+@pytest.mark.parametrize("command", [["export"], ["report"]])
+def test_no_output_overwrites_what_was_recorded(call, tmp_path, command):
+    table = tmp_path / "trials.csv"
+    table.write_text("a,score\n1,0.5\n2,0.7\n3,0.6\n")
+    before = table.read_bytes()
+    done = call(*command, table, "-o", table)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "would overwrite what was recorded" in done.stderr
+    assert table.read_bytes() == before
+
+
 def test_analyze_says_what_the_report_says(call, journal):
     done = call("analyze", journal)
     report = analyze(journal)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -227,8 +227,8 @@ def indistinguishable(
     -------
     Indistinguishable
         Times are fit times, mean over folds, where the front end recorded them; otherwise from ask
-        to tell, if no two complete trials ran at a time. With a ``reason`` and without trials if none is
-        complete, or neither folds nor the noise are known.
+        to tell, if no two complete trials ran at a time. With a ``reason`` and without trials if
+        none is complete, or neither folds nor the noise are known.
 
     Raises
     ------
@@ -269,7 +269,7 @@ def indistinguishable(
     if noise_sd is None:
         repeats = repeat_noise(complete)
         if repeats is None:
-            reason = "not all trials have the same folds, and the noise is unknown"
+            reason = f"{_no_folds(complete)}, and the noise is unknown"
             return Indistinguishable(best=best, reason=reason)
         noise_sd, freedom = math.sqrt(repeats.variance), repeats.freedom
     reach = _dunnett(len(complete) - 1, freedom) * math.sqrt(2.0) * noise_sd
@@ -458,7 +458,7 @@ def corrected_best(trials: Iterable[Trial], *, test_ratio: float | None = None) 
         return _no_best("no trial is complete", 0)
     best = max(trial.score for trial in complete)
     if len(folded) < len(complete):
-        return _no_best("not all trials have the same folds", n, best)
+        return _no_best(_no_folds(complete), n, best)
     if np.abs(table).max() > _LARGEST:
         return _no_best(f"scores beyond {_LARGEST} have no squares; take their ranks", n, best)
     winners, is_out = _winners(table)
@@ -496,3 +496,8 @@ def _complete(trials: Iterable[Trial]) -> list[Trial]:
 def _check(name: str, value: Any) -> None:
     if value is not None and not 0.0 <= value < math.inf:
         raise ValueError(f"{name} must be None or a finite number >= 0, got {value!r}")
+
+
+def _no_folds(trials: Sequence[Trial]) -> str:
+    some = any(trial.folds for trial in trials)
+    return "not all trials have the same folds" if some else "no trial has folds"

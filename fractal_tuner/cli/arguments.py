@@ -77,6 +77,13 @@ def read_source(options: argparse.Namespace, path: Path) -> Record:
     """The record of a source that the user named."""
     from fractal_tuner.readers import read
 
+    out: Path | None = getattr(options, "out", None)
+    if (
+        out is not None
+        and out.exists()
+        and path.resolve() in (out.resolve(), *out.resolve().parents)
+    ):
+        raise CommandError(Exit.USAGE, f"--out {out} would overwrite what was recorded in {path}")
     try:
         return read(path, score=options.score, maximize=options.maximize)
     except OSError as error:

@@ -51,7 +51,7 @@ def add_to(commands: Commands) -> None:
         _run,
         help="tell whether one search found better than another, noise considered",
         description="Compare the best trials of two searches by the same score. One is called "
-        "better if, with 95 %% confidence, none of the other's trials can be the best of all: fold "
+        "better if, with 95 % confidence, none of the other's trials can be the best of all: fold "
         "by fold where all trials have as many folds (sound for any folds, sharp if they are the "
         "same), else by the noise of the scores. Exit code 1 if one is better, 0 if they cannot be "
         "told apart, 4 if the noise is unknown.",

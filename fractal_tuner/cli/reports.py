@@ -67,7 +67,7 @@ def add_to(commands: Commands) -> None:
         _analyze,
         help="tell what a search found, how far to trust it, and what to do next",
         description="Run all analyzers: what was found, how far to trust it, what to do next, and "
-        "each number with its 95 %% interval, or the reason why there is none.",
+        "each number with its 95 % interval, or the reason why there is none.",
     )
     add_reading(parser, "SOURCE")
     _add_analysis(parser)
