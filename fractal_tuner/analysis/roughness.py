@@ -18,6 +18,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
+from scipy.stats import chi2
 
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.fitting import fit_axes
@@ -30,9 +31,10 @@ from fractal_tuner.landscape import Landscape, check_landscape
 Verdict = Literal["smooth", "rough", "noise", "constant", "not enough data"]
 
 MIN_TRIALS = 50
+MIN_TRIALS_PER_DIM = 10  # each has a factor; fewer, and pairs of trials are all equally far apart
 MAX_WIDTH = 0.75  # of the interval of D
 SMOOTH = 0.9  # Hurst exponents from here on cannot be told from 1 in a landscape of usual size
-MAX_FITTED = 200  # cells of a grid that enter the fit of its axes
+MAX_FITTED = 200  # cells of a grid that enter a fit of its axes; of larger ones there are two fits
 MAX_NOISE = 0.9  # share of the variance
 MAX_SCATTERED = 400  # trials, decomposed as a whole
 MAX_GRID = 1024  # cells of a grid, decomposed by parity in 2^d blocks ...
@@ -40,6 +42,7 @@ MAX_BLOCK = 256  # ... of about this many cells at most
 TILE = 400  # cells of a tile of a larger grid
 MAX_MISFIT = 0.12  # in H, of the madogram of 400 cells: its standard deviation is 0.03 to 0.045 ...
 MAX_MISFIT_TILED = 0.08  # ... and 0.01 to 0.03 on large grids
+FAR = 10  # interquartile ranges: 13 standard deviations of normal scores
 MIN_FACTOR = 0.01  # of an axis that has an effect
 
 _FINE = np.linspace(HURST[0], HURST[-1], 961)
@@ -49,6 +52,7 @@ _CONSTANT = 1e-12  # relative spread that rounding alone can cause
 _NONE = 1e-7  # a known noise variance below this share of the scores' counts as none
 _P_NO_NOISE = 0.1  # prior probability; the rest is spread over the logarithm of the odds
 _N_POINTS = 1024  # of the space, to see how much of it was explored
+_EITHER = "a smooth field explains the scores as well as a rough one"
 _UNKNOWN = Estimate.abstain("not estimated", n=0)
 
 
@@ -65,12 +69,14 @@ class Roughness(Estimate):
         Dimensions ``d`` of the landscape.
     verdict : str
         ``"smooth"``: the interval reaches the smooth limit and D is at most d + 0.1; or, of
-        scattered trials, a twice differentiable field explains the scores better: then D is d.
+        scattered trials or noisy grids, a twice differentiable field explains the scores better:
+        then D is d.
         ``"rough"``: the interval excludes the smooth limit.
         ``"noise"``: noise alone explains the scores as well, or is more than 0.9 of their variance.
         ``"constant"``: the scores do not differ.
-        ``"not enough data"``: fewer than 50 trials, an interval wider than 0.75 or one that holds
-        both smooth and rough, or scores unlike a random field. There is then no value.
+        ``"not enough data"``: fewer than 50 trials or 10 per dimension, a few scores so far off
+        that they hide the rest, an interval wider than 0.75 or one that holds both smooth and
+        rough, or scores unlike a random field. There is then no value.
     noise : Estimate
         Noise variance as a share of the scores' variance.
     madogram : float
@@ -168,12 +174,15 @@ def roughness(landscape: Landscape, *, seed: int = 0) -> Roughness:
     estimator in two dimensions, 20 each, on fields with ``H`` of 0.3 and 0.7 the bias is at most
     0.06, the root mean square error 0.03 to 0.12 and the coverage 0.80 to 1. What misleads is a
     landscape that is not alike everywhere: a noisy bump, searched at its top, looks rough to a
-    field without a largest scale. Scattered trials are therefore compared with a twice
+    field without a largest scale, and so does one on a grid if noise is a tenth of its range.
+    Scattered trials, and grids of evident noise, are therefore compared with a twice
     differentiable field too. D describes the region explored; ``explored`` says how much that is.
 
     Sums of one-dimensional functions and steps are not Gaussian-like. On a full grid they are found
-    out by a madogram that does not fit, and there is no value; elsewhere D is then a description.
-    Of white noise, about one case in 50 is not recognised as noise. A grid along one of whose axes
+    out by a madogram that does not fit, and there is no value; elsewhere, and under noise of a
+    tenth of a step's height, D is only a description. The factors are fitted to noise as well,
+    which asks that much more likelihood before scores are no noise: of 200 sets of white noise,
+    60 trials in 2 dimensions to 200 in 20, none got a number. A grid along one of whose axes
     nothing changes has no value either: project it onto the others, over which D is less by 1.
 
     Examples
@@ -191,7 +200,26 @@ def roughness(landscape: Landscape, *, seed: int = 0) -> Roughness:
     if (silent := _abstained(landscape)) is not None:
         return silent
     z, unit = _standardised(landscape.scores)
-    noise_variance = _in_units(landscape.noise_variance, unit)
+    found = _measured(landscape, z, _in_units(landscape.noise_variance, unit), seed)
+    if found.verdict == "noise" and (n_far := _far(z)):
+        reason = (
+            f"{n_far} of the scores lie more than {FAR} interquartile ranges from the median and "
+            "hide the rest: count what diverged as failed, or bound the scores"
+        )
+        return replace(found, reason=reason, verdict="not enough data", noise=_UNKNOWN)
+    return found
+
+
+def _far(z: np.ndarray) -> int:
+    """How many scores lie far from the others."""
+    low, middle, high = np.nanquantile(z, (0.25, 0.5, 0.75))
+    return int(np.sum(np.abs(z - middle) > FAR * (high - low)))
+
+
+def _measured(
+    landscape: Landscape, z: np.ndarray, noise_variance: float | None, seed: int
+) -> Roughness:
+    """That of standardised scores, by the kind of the landscape."""
     lines = landscape.lines
     if lines is not None and np.isfinite(z).all():
         limit = min(MAX_GRID, MAX_BLOCK * 2**z.ndim)
@@ -230,7 +258,7 @@ def _of_scattered(landscape: Landscape, noise_variance: float | None, seed: int)
     )
     madogram = Madogram.of_points(pdist(equal), z)
     spectrum = PowerVariogram.scattered(equal).spectrum(z)
-    found = _judged(blank, spectrum, noise_variance, madogram, False)
+    found = _judged(blank, spectrum, noise_variance, madogram)
     if found.verdict == "rough" or not math.isnan(found.low):
         return _unless_smooth(found, coordinates, z, seed)
     return found
@@ -256,15 +284,19 @@ def _unless_smooth(
     """The verdict on scattered trials, weighed against a smooth field that has a largest scale."""
     if found.verdict == "smooth" or found.hurst_high < SMOOTH:
         return found
-    rough, smooth = (fit_axes(coordinates, z, nu, seed=seed) for nu in (None, 2.5))
-    gain = smooth.log_likelihood - rough.log_likelihood
-    d = found.n_dims
+    gain = _gain_of_smooth(coordinates, z, seed=seed)
     if gain > _HALF_CHI2:
-        return replace(found, value=float(d), low=float(d), verdict="smooth", reason=None)
+        d = float(found.n_dims)
+        return replace(found, value=d, low=d, verdict="smooth", reason=None)
     if gain > -_HALF_CHI2:
-        reason = "a smooth field explains the scores as well as a rough one"
-        return replace(found, value=math.nan, reason=reason, verdict="not enough data")
+        return replace(found, value=math.nan, reason=_EITHER, verdict="not enough data")
     return found
+
+
+def _gain_of_smooth(coordinates: np.ndarray, z: np.ndarray, *, seed: int) -> float:
+    """By how much a twice differentiable field is likelier than a rough one, in log-likelihood."""
+    rough, smooth = (fit_axes(coordinates, z, nu, seed=seed) for nu in (None, 2.5))
+    return smooth.log_likelihood - rough.log_likelihood
 
 
 def _of_grid(
@@ -280,7 +312,10 @@ def _of_grid(
     exact = tile == shape
     extents = [axis[side - 1] - axis[0] for axis, side in zip(axes, tile, strict=True)]
     strides = [1] if exact else tile_strides(shape, tile)
-    factors = fit_axes(*_sampled(axes, z, seed), seed=seed).relative_factors
+    samples = _sampled(axes, z, seed)
+    fits = [np.log(fit_axes(*sample, seed=seed).relative_factors) for sample in samples]
+    factors = np.exp(np.mean(fits, axis=0))
+    factors /= factors.max()
     blank = Roughness(
         math.nan,
         math.nan,
@@ -297,7 +332,8 @@ def _of_grid(
     axes = [axis * factor for axis, factor in zip(axes, factors, strict=True)]
     madogram = Madogram.of_grid(z, [axis[1] - axis[0] for axis in axes]) if _even(axes) else None
     if exact:
-        return _judged(blank, PowerVariogram.grid(axes).spectrum(z), noise_variance, madogram, True)
+        spectrum = PowerVariogram.grid(axes).spectrum(z)
+        return _judged(blank, spectrum, noise_variance, madogram, samples)
     design = PowerVariogram.grid([axis[:side] for axis, side in zip(axes, tile, strict=True)])
     spectra = []
     for stride in strides:
@@ -307,16 +343,32 @@ def _of_grid(
     tiles = tiles_at(z, coarse, largest_stride(shape, coarse))
     design = PowerVariogram.grid([axis[:side] for axis, side in zip(axes, coarse, strict=True)])
     subgrid = design.spectrum(tiles[:, tiles.shape[1] // 2])
-    return _judged(blank, Spectrum.pooled(spectra), noise_variance, madogram, True, subgrid)
+    return _judged(blank, Spectrum.pooled(spectra), noise_variance, madogram, samples, subgrid)
 
 
-def _sampled(axes: Sequence[np.ndarray], z: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places and scores of at most 200 cells of a grid, shapes (n, d) and (n,)."""
-    cells = np.arange(z.size)
+def _sampled(
+    axes: Sequence[np.ndarray], z: np.ndarray, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Places and scores, shapes (n, d) and (n,), of the cells of a grid or of two samples of them.
+
+    They are drawn with the grid so held that scores rise along each axis and change most along the
+    last: mirroring or exchanging axes then changes nothing.
+    """
+    cells: np.ndarray = np.arange(z.size).reshape(z.shape)
+    for k, length in enumerate(z.shape):
+        sums = np.moveaxis(z, k, 0).reshape(length, -1).sum(1)
+        if sums @ np.arange(1.0 - length, length, 2.0) < 0:
+            cells = np.flip(cells, k)
+    changes = [float(np.square(np.diff(z, axis=k)).sum()) for k in range(z.ndim)]
+    cells = cells.transpose(np.argsort(changes, kind="stable")).ravel()
+    parts = [cells]
     if z.size > MAX_FITTED:
-        cells = np.random.default_rng(seed).choice(z.size, MAX_FITTED, replace=False)
-    at = np.unravel_index(cells, z.shape)
-    return np.stack([axis[i] for axis, i in zip(axes, at, strict=True)], 1), z[at]
+        chosen = np.random.default_rng(seed).permutation(z.size)[: 2 * MAX_FITTED]
+        parts = np.array_split(cells[chosen], 2)
+    places = [np.unravel_index(part, z.shape) for part in parts]
+    return [
+        (np.stack([axis[i] for axis, i in zip(axes, at, strict=True)], 1), z[at]) for at in places
+    ]
 
 
 def _judged(
@@ -324,10 +376,10 @@ def _judged(
     spectrum: Spectrum,
     noise_variance: float | None,
     madogram: Madogram | None,
-    is_grid: bool,
+    samples: Sequence[tuple[np.ndarray, np.ndarray]] = (),
     subgrid: Spectrum | None = None,
 ) -> Roughness:
-    """The verdict on standardised scores.
+    """The verdict on standardised scores; ``samples`` are of a grid's cells.
 
     A spectrum pooled from tiles has a composite likelihood, good for a value but for no interval:
     that is then the ``subgrid``'s, widened to hold the value.
@@ -345,7 +397,9 @@ def _judged(
     surface, total = spectrum.log_likelihood(noise_variance)
     by_hurst = profile(surface)
     peak = float(by_hurst.max())
-    pure_noise = noise_variance != 0.0 and peak - float(surface[:, -1].max()) <= _HALF_CHI2
+    # Noise has no exponent, no odds and no factors of its axes, d + 1 parameters less.
+    gain = peak - float(surface[:, -1].max())
+    pure_noise = noise_variance != 0.0 and gain <= 0.5 * float(chi2.ppf(0.95, d + 1))
     if noise_variance is None:
         m = spectrum.n_contrasts
         noise = _noise(surface, total, m, blank.n, exact=subgrid is None)
@@ -367,6 +421,8 @@ def _judged(
         coarse, _ = subgrid.log_likelihood(noise_variance)
         low, high = _interval(_FINE, CubicSpline(HURST, profile(coarse))(_FINE))
         low, high = min(low, hurst), max(high, hurst)
+    # Beyond the ends of the exponents tried nothing can be told apart.
+    low, high = low if low > HURST[0] else 0.0, high if high < HURST[-1] else 1.0
     found = replace(blank, low=d + 1 - high, high=d + 1 - low, noise=noise)
     if madogram is not None:
         expected = madogram.hurst_of(hurst, *_variogram(hurst, spectrum, surface, total))
@@ -374,17 +430,27 @@ def _judged(
     tolerance = MAX_MISFIT * max(1.0, math.sqrt(400 / blank.n))
     if subgrid is not None:
         tolerance = MAX_MISFIT_TILED
+    gain = -math.inf  # of a smooth field with a largest scale, which noise can make look rough
+    if samples and noise_is_evident and high >= SMOOTH:
+        gain = float(np.mean([_gain_of_smooth(*sample, seed=0) for sample in samples]))
+    if gain > _HALF_CHI2:
+        return replace(found, value=float(d), low=float(d), verdict="smooth")
+    if samples and min(found.factors) <= MIN_FACTOR:
+        reason = "nothing changes along one of the axes: project the landscape onto the others"
+        return replace(found, low=math.nan, high=math.nan, reason=reason)
     # A bump under evident noise misfits too, and is smooth all the same.
-    excused = hurst >= SMOOTH and noise_is_evident and min(found.factors) > MIN_FACTOR
-    if is_grid and abs(found.misfit) > tolerance and not excused:
+    excused = hurst >= SMOOTH and noise_is_evident
+    if samples and abs(found.misfit) > tolerance and not excused:
         reason = (
             "the scores are unlike a random field, as sums of one-dimensional functions, steps "
             f"and dimensions without effect make them; the madogram says D = {found.madogram:.2f}"
         )
         return replace(found, low=math.nan, high=math.nan, reason=reason)
+    if gain > -_HALF_CHI2:
+        return replace(found, reason=_EITHER)
     if high - low > MAX_WIDTH:
         return replace(found, reason=f"the interval of D is wider than {MAX_WIDTH}")
-    if high < HURST[-1]:
+    if high < 1.0:
         return replace(found, value=d + 1 - hurst, verdict="rough")
     if hurst >= SMOOTH:
         return replace(found, value=d + 1 - hurst, verdict="smooth")
@@ -455,18 +521,37 @@ def _posterior_mean(surface: np.ndarray) -> float:
 def _abstained(landscape: Landscape) -> Roughness | None:
     """The verdict that needs no fit, or None."""
     coordinates, scores = landscape.known
-    n = len(scores)
+    n, d = len(scores), landscape.n_dims
     verdict: Verdict = "not enough data"
     if n > 1 and np.ptp(scores / max(np.abs(scores).max(), 1e-300)) <= _CONSTANT:
         verdict, reason = "constant", "the scores do not differ"
     elif n < MIN_TRIALS:
         reason = f"{n} trials with a score are too few, {MIN_TRIALS} are needed"
+    elif min(n, MAX_SCATTERED) < MIN_TRIALS_PER_DIM * d:
+        most = "" if n <= MAX_SCATTERED else f", of which {MAX_SCATTERED} can be used,"
+        reason = (
+            f"{n} trials with a score{most} are too few for {d} dimensions, "
+            f"{MIN_TRIALS_PER_DIM * d} are needed: all are about equally far apart"
+        )
     elif (still := np.flatnonzero(np.ptp(coordinates, axis=0) == 0)).size:
         reason = f"dimension {landscape.names[still[0]]!r} does not vary: leave it out"
+    elif (idle := _without_effect(landscape.scores, n)) is not None:
+        reason = (
+            f"the scores do not change along {landscape.names[idle]!r}: "
+            "project the landscape onto the others"
+        )
     else:
         return None
-    d = landscape.n_dims
     return Roughness(math.nan, math.nan, math.nan, n, reason=reason, n_dims=d, verdict=verdict)
+
+
+def _without_effect(scores: np.ndarray, n: int) -> int | None:
+    """The first axis of a full grid along which nothing changes, if there is another."""
+    if scores.ndim == 1 or scores.size > n:
+        return None
+    size = np.abs(scores).max()
+    spreads = (np.ptp(scores / size, axis).max() for axis in range(scores.ndim))
+    return next((axis for axis, spread in enumerate(spreads) if spread <= _CONSTANT), None)
 
 
 def _standardised(scores: np.ndarray) -> tuple[np.ndarray, float]:
