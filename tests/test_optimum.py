@@ -206,6 +206,17 @@ def test_the_volume_of_a_bowl_is_a_disc_s(seed):
     assert found.high < 0.35
 
 
+def test_the_interval_of_a_known_volume_holds_the_sampling_error_of_the_points():
+    # Without noise and with 40 scores near the summit the field is exact, and some 50 Sobol points
+    # lie within reach: without their sampling error 15 of 20 intervals would cover.
+    rng = np.random.default_rng(0)
+    u = np.vstack([0.5 + 0.03 * rng.standard_normal((40, 2)), rng.random((60, 2))])
+    landscape = Landscape.from_points(u, -((u - 0.5) ** 2).sum(1))
+    found = [near_optimal_volume(landscape, noise_sd=0.004, seed=seed) for seed in range(20)]
+    assert all(f.low < np.pi * 0.004 < f.high for f in found)
+    assert all(f.high < 2 * f.low + 0.004 for f in found)
+
+
 @pytest.mark.parametrize("is_grid", [True, False])
 def test_a_sharp_summit_is_within_the_interval(is_grid):
     # f = -|x - c|, so the volume within c sd is pi (c sd)^2; the field's mean is round.
