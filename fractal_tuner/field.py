@@ -50,14 +50,21 @@ def one_blas_thread() -> AbstractContextManager[Any]:
 
 
 def matern(nu: float, h2: np.ndarray) -> np.ndarray:
-    """Correlation at squared scaled distances ``h2``, any shape."""
+    """Correlation at squared scaled distances ``h2``, any shape.
+
+    Of smoothness ``nu`` in {1/2, 3/2, 5/2}, or infinity: the Gaussian.
+    """
     if nu == 2.5:
         s = np.sqrt(5.0 * h2)
         return np.asarray((1.0 + s * (1.0 + s / 3.0)) * np.exp(-s))
     if nu == 1.5:
         s = np.sqrt(3.0 * h2)
         return np.asarray((1.0 + s) * np.exp(-s))
-    return np.asarray(np.exp(-np.sqrt(h2)))
+    if nu == 0.5:
+        return np.asarray(np.exp(-np.sqrt(h2)))
+    if nu == math.inf:
+        return np.asarray(np.exp(-0.5 * h2))
+    raise _no_smoothness(nu)
 
 
 def matern_slope(nu: float, h2: np.ndarray) -> np.ndarray:
@@ -67,8 +74,16 @@ def matern_slope(nu: float, h2: np.ndarray) -> np.ndarray:
         return np.asarray((-5.0 / 6.0) * (1.0 + s) * np.exp(-s))
     if nu == 1.5:
         return np.asarray(-1.5 * np.exp(-np.sqrt(3.0 * h2)))
-    h = np.sqrt(h2)
-    return np.asarray(np.divide(-0.5 * np.exp(-h), h, out=np.zeros_like(h), where=h > 0))
+    if nu == 0.5:
+        h = np.sqrt(h2)
+        return np.asarray(np.divide(-0.5 * np.exp(-h), h, out=np.zeros_like(h), where=h > 0))
+    if nu == math.inf:
+        return np.asarray(-0.5 * np.exp(-0.5 * h2))
+    raise _no_smoothness(nu)
+
+
+def _no_smoothness(nu: float) -> ValueError:
+    return ValueError(f"nu must be 0.5, 1.5, 2.5 or inf, got {nu!r}")
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

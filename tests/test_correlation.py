@@ -5,7 +5,8 @@ import pytest
 
 from fractal_tuner import Categorical, Landscape
 from fractal_tuner.analysis.correlation import HALF, _log_sd, correlation_lengths
-from fractal_tuner.analysis.fitting import AxisFit, _objective, correlation
+from fractal_tuner.analysis.fitting import AxisFit, _objective
+from fractal_tuner.field import matern
 
 
 def lengths_of(u, z):
@@ -17,13 +18,13 @@ def sample(smoothness, lengths, n, noise, seed):
     rng = np.random.default_rng(seed)
     u = rng.random((n, len(lengths)))
     h2 = (((u[:, None] - u) / lengths) ** 2).sum(-1) * HALF[smoothness] ** 2
-    k = correlation(smoothness, h2)[0] + 1e-8 * np.eye(n)
+    k = matern(smoothness, h2) + 1e-8 * np.eye(n)
     return u, np.linalg.cholesky(k) @ rng.standard_normal(n) + noise * rng.standard_normal(n)
 
 
 @pytest.mark.parametrize("smoothness", HALF)
 def test_the_correlation_is_one_half_at_the_distance_listed(smoothness):
-    k, _ = correlation(smoothness, np.array([HALF[smoothness] ** 2]))
+    k = matern(smoothness, np.array([HALF[smoothness] ** 2]))
     assert k[0] == pytest.approx(0.5, abs=1e-9)
 
 
@@ -48,7 +49,7 @@ def test_the_information_is_the_mean_curvature_of_what_is_fitted():
     rng = np.random.default_rng(0)
     u = rng.random((60, 2))
     h2 = (((u[:, None] - u) * factors) ** 2).sum(-1)
-    root = np.linalg.cholesky(correlation(smoothness, h2)[0] + nugget * np.eye(60))
+    root = np.linalg.cholesky(matern(smoothness, h2) + nugget * np.eye(60))
     theta = np.log([*factors, nugget])
 
     def slope(step, z):

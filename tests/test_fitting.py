@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from fractal_tuner.analysis.fitting import _objective, correlation, fit_axes
+from fractal_tuner.analysis.fitting import _objective, fit_axes
 
 SMOOTHNESSES = (0.5, 1.5, 2.5, math.inf)
 
@@ -20,13 +20,6 @@ def test_the_gradient_is_that_of_the_likelihood(smoothness):
         theta,
     )
     assert error < 1e-4
-
-
-@pytest.mark.parametrize("smoothness", SMOOTHNESSES)
-def test_slopes_of_correlations_are_their_derivatives(smoothness):
-    h2 = np.array([0.1, 0.7, 3.0])
-    up, down = correlation(smoothness, h2 + 1e-6)[0], correlation(smoothness, h2 - 1e-6)[0]
-    np.testing.assert_allclose(correlation(smoothness, h2)[1], (up - down) / 2e-6, rtol=1e-6)
 
 
 def test_a_stretched_field_is_found_out():

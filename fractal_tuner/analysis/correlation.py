@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import chi2
 
 from fractal_tuner.analysis.estimate import Estimate
-from fractal_tuner.analysis.fitting import AxisFit, correlation, fit_axes
-from fractal_tuner.field import squared_distances
+from fractal_tuner.analysis.fitting import AxisFit, fit_axes
+from fractal_tuner.field import matern, squared_distances
 from fractal_tuner.landscape import Landscape, check_landscape
 
 MIN_TRIALS = 50
@@ -134,7 +134,7 @@ def _seen_lag(nu: float, fit: AxisFit, x: np.ndarray, z: np.ndarray) -> float:
     xw = x * fit.factors
     h2 = squared_distances(xw, xw)
     np.fill_diagonal(h2, 0.0)
-    p = _projection(correlation(nu, h2)[0] + fit.nugget * np.eye(len(z)))
+    p = _projection(matern(nu, h2) + fit.nugget * np.eye(len(z)))
     noise = min(fit.nugget * float(z @ p @ z) / (len(z) - 1), 1.0)
     pairs = np.triu_indices(len(z), 1)
     lag = (np.sqrt(h2[pairs]) / HALF[nu] * _N_LAGS).astype(int)
@@ -171,7 +171,7 @@ def _log_sd(nu: float, fit: AxisFit, x: np.ndarray) -> np.ndarray:
         xw = x * fit.factors * np.exp(step * (np.arange(d) == k))
         h2 = squared_distances(xw, xw)
         np.fill_diagonal(h2, 0.0)
-        return correlation(nu, h2)[0]
+        return matern(nu, h2)
 
     p = _projection(covariance(0, 0.0) + fit.nugget * np.eye(n))
     slopes = [(covariance(k, _STEP) - covariance(k, -_STEP)) / (2 * _STEP) for k in range(d)]

@@ -134,14 +134,6 @@ def fit_axes(
     )
 
 
-def correlation(smoothness: float, h2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Matern correlation at squared distances ``h2``, and its derivative by them (0 at 0)."""
-    if smoothness == math.inf:
-        k = np.exp(-0.5 * h2)
-        return k, -0.5 * k
-    return matern(smoothness, h2), matern_slope(smoothness, h2)
-
-
 def _objective(
     theta: np.ndarray, smoothness: float | None, x: np.ndarray, z: np.ndarray
 ) -> tuple[float, np.ndarray]:
@@ -162,7 +154,7 @@ def _objective(
         k = 10.0 * gamma.max() - gamma
         slope = np.where(h2 > 0.0, -hurst * np.exp((hurst - 1.0) * log_h2), 0.0)
     else:
-        k, slope = correlation(smoothness, h2)
+        k, slope = matern(smoothness, h2), matern_slope(smoothness, h2)
     k[np.diag_indices(n)] += nugget
     found = restricted_likelihood(k, z)
     if found is None:
