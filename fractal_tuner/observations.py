@@ -141,12 +141,15 @@ def repeat_noise(trials: Iterable[Trial]) -> ScoreNoise | None:
     """The pooled variance of candidates that were evaluated repeatedly.
 
     Unknown with fewer than 5 degrees of freedom, unless all repeats agree exactly: then it is 0.
+    Unknown also for repeats so large that they have no squares.
     """
     repeats: dict[Key, list[float]] = {}
     for trial in trials:
         if trial.status == "complete":
             repeats.setdefault(trial.key, []).append(trial.score)
     groups = [np.array(scores) for scores in repeats.values() if len(scores) > 1]
+    if any(np.abs(group).max() > _LARGEST for group in groups):
+        return None
     squares = float(sum(((group - group.mean()) ** 2).sum() for group in groups))
     freedom = sum(len(group) - 1 for group in groups)
     if freedom >= _LEAST_FREEDOM or (freedom > 0 and squares == 0):

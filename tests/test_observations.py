@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fractal_tuner import Real, SearchSpace, TrialLog, Window
+from fractal_tuner import Landscape, Real, SearchSpace, TrialLog, Window
 from fractal_tuner.observations import score_noise
 
 SPACE = SearchSpace({"x": Real(0, 1)})
@@ -41,3 +41,11 @@ def test_folds_that_leave_too_little_freedom_give_way_to_repeats():
 def test_folds_that_agree_exactly_have_no_noise():
     found = score_noise(logged(np.repeat(np.arange(8.0)[:, None], 2, axis=1)))
     assert (found.variance, found.source) == (0.0, "folds")
+
+
+def test_repeats_too_large_for_squares_do_not_tell_the_noise():
+    places = np.repeat(np.linspace(0, 1, 10), 2)
+    for size in (1e200, 1.7e308):
+        scores = size * np.random.default_rng(0).uniform(-1, 1, 20)
+        assert score_noise(logged(scores, places)) is None
+        assert Landscape.from_trials(logged(scores, places)).noise_variance is None
