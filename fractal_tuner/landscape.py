@@ -559,11 +559,25 @@ class Landscape:
             raise ValueError("the scores determine no plane; an axis has one value, or two are one")
         return shown.with_scores(fit.value.reshape(shown.scores.shape))
 
-    def with_scores(self, scores: np.ndarray) -> Self:
-        """Other values at the same places, of the same shape; their noise is unknown."""
+    def with_scores(self, scores: ArrayLike) -> Self:
+        """Other values at the same places; their noise is unknown.
+
+        Parameters
+        ----------
+        scores : array-like of float
+            Of the shape of ``scores``; copied.
+
+        Raises
+        ------
+        ValueError
+            If they have another shape.
+        """
+        z = _numbers("scores", scores)
+        if z.shape != self.scores.shape:
+            raise ValueError(f"scores must have the shape {self.scores.shape}, got {z.shape}")
         return self._made(
             self.axes,
-            scores,
+            z,
             self.failed,
             self.lines,
             self.places,
@@ -624,6 +638,17 @@ def check_landscape(given: Any, name: str = "landscape") -> None:
             f"{name} must be a Landscape, got {type(given).__name__}; "
             "Landscape.from_points and from_grid make one of arrays"
         )
+
+
+def check_trials(given: Any, expected: str = "a TrialLog") -> None:
+    """TypeError, saying what is expected, unless it is a trial log."""
+    if isinstance(given, TrialLog):
+        return
+    kept = [
+        name for name in ("trials", "trials_") if isinstance(getattr(given, name, None), TrialLog)
+    ]
+    hint = f"; give its {kept[0]}" if kept else ""
+    raise TypeError(f"trials must be {expected}, got {type(given).__name__}{hint}")
 
 
 def _ignored_vary(trials: Sequence[Trial], space: SearchSpace, axes: Iterable[Axis]) -> bool:

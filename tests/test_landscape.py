@@ -144,6 +144,16 @@ def test_arrays_are_read_only_and_the_users_are_not_touched():
     assert landscape.scores[0, 0] == 0
 
 
+def test_other_scores_are_copied_and_of_the_same_shape():
+    landscape = Landscape.from_grid(np.zeros((2, 3)))
+    z = np.arange(6.0).reshape(2, 3)
+    other = landscape.with_scores(z)
+    z[0, 0] = 7
+    assert other.scores[0, 0] == 0
+    with pytest.raises(ValueError, match=r"scores must have the shape \(2, 3\), got \(3, 2\)"):
+        landscape.with_scores(z.T)
+
+
 def test_values_of_a_grid_axis_may_come_in_any_order():
     forth = Landscape.from_grid([1.0, 2.0, 3.0], {"x": [1, 10, 100]})
     back = Landscape.from_grid([3.0, 1.0, 2.0], {"x": [100, 1, 10]})

@@ -16,7 +16,10 @@ from fractal_tuner import (
     SearchSpace,
     TrialLog,
     Window,
+    ZoomSearch,
 )
+from fractal_tuner.analysis.importance import importance
+from fractal_tuner.analysis.noise import corrected_best, noise_share
 from fractal_tuner.analysis.optimum import (
     basins,
     domain_edges,
@@ -245,6 +248,15 @@ def test_equal_scores_have_no_best_and_a_list_has_no_domain():
     assert domain_edges(log).reason == "the scores do not differ"
     with pytest.raises(TypeError, match="trials must be a TrialLog"):
         domain_edges([1])
+
+
+@pytest.mark.parametrize(
+    "analyze", [corrected_best, domain_edges, importance, noise_share, near_optimal_volume]
+)
+def test_a_search_in_place_of_its_trials_is_told_what_to_give(analyze):
+    search = ZoomSearch({"x": Real(0, 1)}, max_trials=3, seed=0)
+    with pytest.raises(TypeError, match="got ZoomSearch; give its trials"):
+        analyze(search)
 
 
 def test_more_dimensions_than_trials_are_a_reason():

@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.field import RandomField, matern, squared_distances
-from fractal_tuner.landscape import Landscape
+from fractal_tuner.landscape import Landscape, check_trials
 
 if TYPE_CHECKING:
     from fractal_tuner.dimensions import Dimension
@@ -91,8 +91,7 @@ class Design:
                 scores[rows],
                 len(scores),
             )
-        if not hasattr(trials, "space"):
-            raise TypeError(f"trials must be a TrialLog or a Landscape, got {type(trials)!r}")
+        check_trials(trials, "a TrialLog or a Landscape")
         space = trials.space
         complete = [trial for trial in trials if trial.status == "complete"]
         rows = _sample(len(complete), most)

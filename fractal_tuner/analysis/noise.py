@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.importance import Design
 from fractal_tuner.analysis.roughness import MIN_TRIALS, roughness
-from fractal_tuner.landscape import Landscape
+from fractal_tuner.landscape import Landscape, check_trials
 from fractal_tuner.observations import repeat_noise, score_noise, scores_by_fold
 
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ def noise_share(trials: TrialLog) -> NoiseShare:
     >>> found.source, round(found.sd, 2)
     ('folds', 0.04)
     """
-    if not hasattr(trials, "space"):
-        raise TypeError(f"trials must be a TrialLog, got {type(trials).__name__}")
+    check_trials(trials)
     complete = _complete(trials)
     scores = np.array([trial.score for trial in complete])
     n = len(scores)
@@ -489,7 +488,7 @@ def _no_best(reason: str, n: int, best: float = math.nan) -> CorrectedBest:
 
 def _complete(trials: Iterable[Trial]) -> list[Trial]:
     if not isinstance(trials, Iterable):
-        raise TypeError(f"trials must be a TrialLog or trials, got {type(trials).__name__}")
+        check_trials(trials, "a TrialLog or trials")
     return [t for t in trials if t.status == "complete" and math.isfinite(t.score)]
 
 

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.importance import Design, Emulator, sobol_points
-from fractal_tuner.landscape import Landscape, check_landscape
+from fractal_tuner.landscape import Landscape, check_landscape, check_trials
 from fractal_tuner.observations import score_noise
 
 if TYPE_CHECKING:
@@ -128,8 +128,7 @@ def domain_edges(trials: TrialLog) -> DomainEdges:
     >>> [(edge.name, edge.side, edge.points_outward) for edge in domain_edges(search.trials).edges]
     [('x', 'high', True)]
     """
-    if not hasattr(trials, "space"):
-        raise TypeError(f"trials must be a TrialLog, got {type(trials).__name__}")
+    check_trials(trials)
     complete = [trial for trial in trials if trial.status == "complete"]
     if not complete:
         return DomainEdges(reason="no trial is complete")
