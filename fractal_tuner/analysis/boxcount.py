@@ -255,7 +255,9 @@ def _no_grid(landscape: Landscape) -> BoxDimension | None:
     if landscape.spacing is not None:
         return None
     why = "a grid without equal steps" if landscape.is_grid else "scattered scores"
-    return _abstain(f"{why}: boxes are counted on a grid with equal steps", landscape.scores.size)
+    return BoxDimension.abstain(
+        f"{why}: boxes are counted on a grid with equal steps", n=landscape.scores.size
+    )
 
 
 def _with_scales(found: BoxDimension, landscape: Landscape) -> BoxDimension:
@@ -269,10 +271,10 @@ def _with_scales(found: BoxDimension, landscape: Landscape) -> BoxDimension:
 def _edge_dimension(edge: np.ndarray, reason: str) -> BoxDimension:
     """That of a boundary known on a grid; ``reason`` says why it may be empty."""
     if not edge.any():
-        return _abstain(reason, 0)
+        return BoxDimension.abstain(reason, n=0)
     if (hole := _largest_hole(edge)) < _MIN_SPAN:
         reason = f"it is everywhere: boxes of more than {hole} cells all meet it"
-        return _abstain(reason, int(np.count_nonzero(edge)))
+        return BoxDimension.abstain(reason, n=int(np.count_nonzero(edge)))
     found = _mask_dimension(edge, None, hole)
     if found.reason is not None:
         return found
@@ -304,14 +306,14 @@ def _mask_dimension(
     if asked is not None and (asked > shortest).any():
         raise ValueError(f"sizes must not exceed the shortest side, {shortest}, got {sizes}")
     if cells == 0:
-        return _abstain("the set is empty", 0)
+        return BoxDimension.abstain("the set is empty", n=0)
     side = max(mask.shape)
     mask = _trimmed(mask).squeeze()
     extent = max(mask.shape, default=1)
     largest = shortest if largest is None else min(largest, shortest)
     used = half_octaves(min(extent // 3, largest)) if asked is None else asked
     if (reason := _too_few(used)) is not None:
-        return _abstain(f"{reason}; the set is {extent} cells long", cells)
+        return BoxDimension.abstain(f"{reason}; the set is {extent} cells long", n=cells)
     # A whole box is taken to be cut from an area that goes on; all other sets have edges.
     has_edge = not (mask.all() and min(mask.shape, default=1) >= used[-1])
     found = mean_box_counts(mask, used, beyond=has_edge)
@@ -339,11 +341,11 @@ def _trimmed(mask: np.ndarray) -> np.ndarray:
 def _points_dimension(points: np.ndarray) -> BoxDimension:
     n = len(points)
     if (points == points[0]).all():
-        return _abstain("all points coincide", n)
+        return BoxDimension.abstain("all points coincide", n=n)
     found = point_box_counts(points)
     full = found.counts * _POINTS_PER_BOX <= found.counts[0]  # the smallest boxes tell points apart
     if (reason := _too_few(found.sizes[full])) is not None:
-        return _abstain(f"{reason}; {_POINTS_PER_BOX} points a box are needed", n)
+        return BoxDimension.abstain(f"{reason}; {_POINTS_PER_BOX} points a box are needed", n=n)
     found = BoxCounts(found.sizes[full], found.counts[full])
     return _fit(found, n, points.shape[1], 1.0)
 
@@ -365,7 +367,7 @@ def _fit(found: BoxCounts, n: int, d: int, extent: float, has_edge: bool = True)
     fit = float(1 - residuals.var() / x.var())
     if doubt > _MAX_DOUBT:
         reason = f"the counts follow no power law: {value:.2f} +- {doubt:.2f}"
-        return replace(_abstain(reason, n), fit=fit, counts=found)
+        return BoxDimension.abstain(reason, n=n, fit=fit, counts=found)
     return BoxDimension(
         value,
         max(value - doubt, 0.0),
@@ -385,7 +387,3 @@ def _ridge(terms: np.ndarray, y: np.ndarray, has_edge: bool) -> tuple[np.ndarray
     design = np.vstack([terms, prior])
     inverse = np.linalg.inv(design.T @ design)
     return inverse @ terms.T @ y, inverse
-
-
-def _abstain(reason: str, n: int) -> BoxDimension:
-    return BoxDimension(math.nan, math.nan, math.nan, n, reason=reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,6 @@ class Estimate:
     reason: str | None = None
 
     @classmethod
-    def abstain(cls, reason: str, *, n: int) -> Estimate:
-        """No value, for a reason."""
-        return cls(math.nan, math.nan, math.nan, n, reason=reason)
+    def abstain(cls, reason: str, *, n: int, **more: Any) -> Self:
+        """No value, for a reason; ``more`` are fields of a subclass that are known all the same."""
+        return cls(math.nan, math.nan, math.nan, n, reason=reason, **more)

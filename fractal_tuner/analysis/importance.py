@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.field import RandomField, matern, squared_distances
 from fractal_tuner.landscape import Landscape, check_trials
+from fractal_tuner.smoothing import LARGEST
 
 if TYPE_CHECKING:
     from fractal_tuner.dimensions import Dimension
@@ -32,7 +33,6 @@ MIN_QUALITY = 0.5  # cross-validated R^2 below which there are no shares
 UNION = "(member)"  # what the choice between the spaces of a union is called
 
 _LEAST_TRIALS = 10
-_LARGEST = 1e150  # beyond it squares overflow
 _ITERATIONS = 30
 _WAVES = 384
 _CHUNK = 4096
@@ -167,7 +167,7 @@ class Design:
         size = float(np.abs(self.scores).max())
         if np.ptp(self.scores / size if size > 0 else self.scores) <= 1e-12:
             return "the scores do not differ"
-        if not 1.0 / _LARGEST < size < _LARGEST:
+        if not 1.0 / LARGEST < size < LARGEST:
             return f"scores of size {size:.0e} have no squares; take their ranks"
         if not self.groups:
             return "no dimension has more than one value"

@@ -123,7 +123,7 @@ def gradient_magnitude(
     check_landscape(landscape)
     x, y, reason = _scores(landscape, landscape.n_dims + 2)
     if reason is not None:
-        return GradientMagnitude(math.nan, math.nan, math.nan, len(y), reason=reason)
+        return GradientMagnitude.abstain(reason, n=len(y))
     shown = landscape.at(at)
     if bandwidth is None:
         h, error = landscape.best_bandwidth
@@ -135,9 +135,7 @@ def gradient_magnitude(
         noise = landscape.best_bandwidth[1]
     fit = local_linear(x, y, shown.coordinates, h)
     if not np.isfinite(fit.value).any():
-        return GradientMagnitude(
-            math.nan, math.nan, math.nan, len(y), reason="the scores determine no plane"
-        )
+        return GradientMagnitude.abstain("the scores determine no plane", n=len(y))
 
     def squares_beyond_noise(fit: LocalFit) -> np.ndarray:
         return np.asarray((fit.gradient**2 - noise * fit.gradient_noise).sum(1))
@@ -246,7 +244,7 @@ def local_complexity(
     check_landscape(landscape)
     x, y, reason = _scores(landscape, 3 * (landscape.n_dims + 1))
     if reason is not None:
-        return LocalComplexity(math.nan, math.nan, math.nan, len(y), reason=reason)
+        return LocalComplexity.abstain(reason, n=len(y))
     shown = landscape.at(at)
     h = checked_bandwidth(
         half_distance(x, _NEIGHBOURS) if bandwidth is None else bandwidth, landscape.n_dims
@@ -254,9 +252,7 @@ def local_complexity(
     noise = landscape.noise_variance or 0.0
     excess = local_linear(x, y, shown.coordinates, h).spread - noise
     if not np.isfinite(excess).any():
-        return LocalComplexity(
-            math.nan, math.nan, math.nan, len(y), reason="the scores determine no plane"
-        )
+        return LocalComplexity.abstain("the scores determine no plane", n=len(y))
     value, low, high = _root_mean(
         lambda fit: fit.spread - noise, excess, x, y, shown.coordinates, h
     )
@@ -425,7 +421,7 @@ def map_correlation(map_a: Landscape, map_b: Landscape) -> MapCorrelation:
 
 
 def _silent(reason: str, n: int = 0) -> MapCorrelation:
-    return MapCorrelation(math.nan, math.nan, math.nan, n, reason=reason)
+    return MapCorrelation.abstain(reason, n=n)
 
 
 def _shifted_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:

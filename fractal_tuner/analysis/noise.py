@@ -23,6 +23,7 @@ from fractal_tuner.analysis.importance import Design
 from fractal_tuner.analysis.roughness import MIN_TRIALS, roughness
 from fractal_tuner.landscape import Landscape, check_trials
 from fractal_tuner.observations import repeat_noise, score_noise, scores_by_fold
+from fractal_tuner.smoothing import LARGEST
 
 if TYPE_CHECKING:
     from fractal_tuner.trials import Trial, TrialLog
@@ -31,7 +32,6 @@ Source = Literal["folds", "repeats", "field"]
 
 LEVEL = 0.95  # of intervals and of the set that cannot be told from the best
 _MAX_WIDTH = 0.5  # of the interval of a noise share that a field found
-_LARGEST = 1e150  # beyond it squares overflow
 _MAX_SPLITS = 1000
 _CHUNK = 2**24  # numbers per temporary array
 _WHOLE = 1e6  # degrees of freedom that count as infinitely many
@@ -112,12 +112,14 @@ def noise_share(trials: TrialLog) -> NoiseShare:
     scores = np.array([trial.score for trial in complete])
     n = len(scores)
     if n < 2:
-        return _no_share(f"not enough data: {n} trials with a score, 2 are needed", n)
+        return NoiseShare.abstain(f"not enough data: {n} trials with a score, 2 are needed", n=n)
     size = float(np.abs(scores).max())
     if np.ptp(scores / size if size > 0 else scores) <= 1e-12:
-        return _no_share("the scores do not differ", n)
-    if not 1.0 / _LARGEST < size < _LARGEST:
-        return _no_share(f"scores of size {size:.0e} have no squares; take their ranks", n)
+        return NoiseShare.abstain("the scores do not differ", n=n)
+    if not 1.0 / LARGEST < size < LARGEST:
+        return NoiseShare.abstain(
+            f"scores of size {size:.0e} have no squares; take their ranks", n=n
+        )
     variance = float(np.var(scores, ddof=1))
     noise = score_noise(complete)
     if noise is None:
@@ -136,23 +138,19 @@ def noise_share(trials: TrialLog) -> NoiseShare:
     )
 
 
-def _no_share(reason: str, n: int) -> NoiseShare:
-    return NoiseShare(math.nan, math.nan, math.nan, n, reason=reason)
-
-
 def _from_field(trials: TrialLog, variance: float) -> NoiseShare:
     n = len(_complete(trials))
     why = "no folds, too few repeats"
     if n < MIN_TRIALS:
-        return _no_share(f"{why}, and a field needs {MIN_TRIALS} trials, got {n}", n)
+        return NoiseShare.abstain(f"{why}, and a field needs {MIN_TRIALS} trials, got {n}", n=n)
     design = Design.of(trials)
     if (problem := design.problem()) is not None:
-        return _no_share(f"{why}, and no field fits: {problem}", n)
+        return NoiseShare.abstain(f"{why}, and no field fits: {problem}", n=n)
     features = design.features(design.points)
     varying = features[:, np.ptp(features, axis=0) > 0]
     found = roughness(Landscape.from_points(varying, design.scores)).noise
     if not found.high - found.low <= _MAX_WIDTH:
-        return _no_share(f"{why}, and a field cannot tell noise from roughness", n)
+        return NoiseShare.abstain(f"{why}, and a field cannot tell noise from roughness", n=n)
     sd = math.sqrt(found.value * variance)
     return NoiseShare(found.value, found.low, found.high, n, sd=sd, source="field")
 
@@ -458,8 +456,8 @@ def corrected_best(trials: Iterable[Trial], *, test_ratio: float | None = None) 
     best = max(trial.score for trial in complete)
     if len(folded) < len(complete):
         return _no_best(_no_folds(complete), n, best)
-    if np.abs(table).max() > _LARGEST:
-        return _no_best(f"scores beyond {_LARGEST} have no squares; take their ranks", n, best)
+    if np.abs(table).max() > LARGEST:
+        return _no_best(f"scores beyond {LARGEST} have no squares; take their ranks", n, best)
     winners, is_out = _winners(table)
     value = min(float(((table[winners] * is_out).sum(1) / is_out.sum(1)).mean()), best)
     ratio = 1.0 / (k - 1) if test_ratio is None else test_ratio
@@ -483,7 +481,7 @@ def _winners(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _no_best(reason: str, n: int, best: float = math.nan) -> CorrectedBest:
-    return CorrectedBest(math.nan, math.nan, math.nan, n, reason=reason, best=best)
+    return CorrectedBest.abstain(reason, n=n, best=best)
 
 
 def _complete(trials: Iterable[Trial]) -> list[Trial]:

@@ -270,11 +270,10 @@ def basins(landscape: Landscape) -> Basins:
     """
     check_landscape(landscape)
     design = Design.of(landscape)
-    reason = design.problem()
     if landscape.noise_variance is None:
-        reason = _UNKNOWN_NOISE
-    if reason is not None or landscape.noise_variance is None:
-        return Basins(math.nan, math.nan, math.nan, design.n, reason=reason)
+        return Basins.abstain(_UNKNOWN_NOISE, n=design.n)
+    if (reason := design.problem()) is not None:
+        return Basins.abstain(reason, n=design.n)
     sd = math.sqrt(landscape.noise_variance)
     saddles = None
     if landscape.is_grid:
@@ -551,13 +550,13 @@ def near_optimal_volume(
             noise = score_noise(landscape)
             variance = noise.variance if noise else None
         noise_sd = None if variance is None else math.sqrt(variance)
-    reason = design.problem()
     if noise_sd is None:
-        reason = "the noise is unknown: give noise_sd"
-    elif noise_sd == 0:
-        reason = "without noise every score can be told from the best"
-    if reason is not None or noise_sd is None:
-        return NearOptimalVolume(math.nan, math.nan, math.nan, design.n, reason=reason)
+        return NearOptimalVolume.abstain("the noise is unknown: give noise_sd", n=design.n)
+    if noise_sd == 0:
+        why = "without noise every score can be told from the best"
+        return NearOptimalVolume.abstain(why, n=design.n)
+    if (reason := design.problem()) is not None:
+        return NearOptimalVolume.abstain(reason, n=design.n)
     emulator = Emulator(design)
     p = len(design.names)
     sample = design.candidates(sobol_points(_N_POINTS, p, seed))
