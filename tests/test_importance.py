@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fractal_tuner import Categorical, Landscape, Real, SearchSpace, TrialLog, Window, ZoomSearch
-from fractal_tuner.analysis.importance import MAX_TRIALS, importance
+from fractal_tuner.analysis.emulator import MAX_TRIALS
+from fractal_tuner.analysis.importance import importance
 
 
 def sampled(f, n, d, seed, noise=0.05):

@@ -18,8 +18,8 @@ import numpy as np
 from scipy import special, stats
 from scipy.optimize import brentq
 
+from fractal_tuner.analysis.emulator import Design
 from fractal_tuner.analysis.estimate import Estimate
-from fractal_tuner.analysis.importance import Design
 from fractal_tuner.analysis.roughness import MIN_TRIALS, roughness
 from fractal_tuner.landscape import Landscape, check_trials
 from fractal_tuner.observations import repeat_noise, score_noise, scores_by_fold

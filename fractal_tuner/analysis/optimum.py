@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
+from fractal_tuner.analysis.emulator import Design, Emulator, sobol_points
 from fractal_tuner.analysis.estimate import Estimate
-from fractal_tuner.analysis.importance import Design, Emulator, sobol_points
 from fractal_tuner.landscape import Landscape, check_landscape, check_trials
 from fractal_tuner.observations import score_noise
 

@@ -20,9 +20,9 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 from scipy.stats import chi2
 
+from fractal_tuner.analysis.emulator import sobol_points
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.fitting import fit_axes
-from fractal_tuner.analysis.importance import sobol_points
 from fractal_tuner.analysis.madogram import Madogram
 from fractal_tuner.analysis.tiles import largest_stride, tile_shape, tile_strides, tiles_at
 from fractal_tuner.analysis.variogram import HURST, SHARES, PowerVariogram, Spectrum, profile
