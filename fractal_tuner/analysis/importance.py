@@ -112,6 +112,7 @@ def importance(trials: TrialLog | Landscape, *, seed: int = 0) -> Importance:
 
     Examples
     --------
+    >>> from fractal_tuner import Landscape
     >>> u = np.random.default_rng(0).random((60, 3))
     >>> found = importance(Landscape.from_points(u, u[:, 0] + 2 * u[:, 1]))
     >>> [round(share.value, 1) for share in found.main.values()]
