@@ -66,11 +66,11 @@ def landscape_of(trials: TrialLog, best: Trial | None) -> Landscape | None:
 def findings_of(trials: TrialLog, landscape: Landscape | None, seed: int) -> dict[str, Any]:
     """The results of all analyzers by their names.
 
-    The landscape's analyzers are told the noise of a score, whatever its source.
+    The landscape's analyzers are told the noise that a fitted field sees. Noise from folds and
+    repeats the landscape has itself, or leaves out where its scores are means of several.
     """
     noise = noise_share(trials)
-    known = noise.reason is None
-    from_field = noise.sd if known and noise.source == "field" else None
+    from_field = noise.sd if noise.reason is None and noise.source == "field" else None
     found: dict[str, Any] = {
         "noise_share": noise,
         "indistinguishable": indistinguishable(trials, noise_sd=from_field),
@@ -83,8 +83,8 @@ def findings_of(trials: TrialLog, landscape: Landscape | None, seed: int) -> dic
         return found | dict.fromkeys(_OF_LANDSCAPE, Estimate.abstain(NO_LANDSCAPE, n=0))
     found["roughness"] = roughness(landscape, seed=seed)
     found["correlation_lengths"] = correlation_lengths(landscape, seed=seed)
-    if known and landscape.noise_variance is None:
-        landscape = replace(landscape, noise_variance=noise.sd**2)
+    if from_field is not None and landscape.noise_variance is None:
+        landscape = replace(landscape, noise_variance=from_field**2)
     return found | {
         "gradient_magnitude": gradient_magnitude(landscape),
         "local_complexity": local_complexity(landscape),
