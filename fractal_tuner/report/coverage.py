@@ -102,10 +102,7 @@ class CoverageDisplay(Display):
         ValueError
             If ``dims`` are not different names of the space.
         """
-        told = Told.of(trials, dims, best=best)
-        n_dims = len(told.names)
-        if dims is None and n_dims > _MOST_DIMS:
-            told = Told.of(trials, told.names[:_MOST_DIMS], best=best)
+        told, n_dims = Told.of_most(trials, dims, _MOST_DIMS, best=best)
         return cls(told, n_dims=n_dims)
 
     def table(self) -> list[dict[str, Any]]:

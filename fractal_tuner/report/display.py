@@ -146,6 +146,17 @@ class Told:
     best: int | None
 
     @classmethod
+    def of_most(
+        cls, trials: TrialLog, dims: Sequence[str] | None, most: int, *, best: int | None
+    ) -> tuple[Self, int]:
+        """As :meth:`of`, with the first ``most`` dimensions unless chosen; and their number."""
+        told = cls.of(trials, dims, best=best)
+        n_dims = len(told.names)
+        if dims is None and n_dims > most:
+            told = cls.of(trials, told.names[:most], best=best)
+        return told, n_dims
+
+    @classmethod
     def of(
         cls,
         trials: TrialLog,

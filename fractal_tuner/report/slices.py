@@ -103,10 +103,7 @@ class SliceDisplay(Display):
         ValueError
             If ``dims`` are not different names of the space.
         """
-        told = Told.of(trials, dims, best=best)
-        n_dims = len(told.names)
-        if dims is None and n_dims > _MOST_PANELS:
-            told = Told.of(trials, told.names[:_MOST_PANELS], best=best)
+        told, n_dims = Told.of_most(trials, dims, _MOST_PANELS, best=best)
         return cls(told, n_dims=n_dims, score_name=score_name)
 
     def table(self) -> list[dict[str, Any]]:
