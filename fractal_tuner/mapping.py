@@ -29,6 +29,8 @@ def map_landscape(
 ) -> Landscape:
     """The landscape of an objective, evaluated for its own sake.
 
+    Shows a progress bar on stderr while that is a terminal.
+
     Parameters
     ----------
     objective : callable
@@ -65,6 +67,7 @@ def map_landscape(
     """
     from joblib import Parallel, delayed
 
+    from fractal_tuner.progress import progress
     from fractal_tuner.search.factorial import FactorialZoom
 
     if not callable(objective):
@@ -95,8 +98,9 @@ def map_landscape(
         log = _sample(space, n_points, journal, seed)
     try:
         pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-        jobs = (delayed(_evaluated)(objective, trial) for trial in log.pending)
-        for trial_id, score, error in pool(jobs):
+        pending = log.pending
+        jobs = (delayed(_evaluated)(objective, trial) for trial in pending)
+        for trial_id, score, error in progress(pool(jobs), "evaluating", len(pending)):
             log.finish(trial_id, score, error=error)
     finally:
         log.close()

@@ -16,6 +16,8 @@ MAY_IMPORT = {
     "dimensions": set(),
     "space": {"dimensions"},
     "field": set(),
+    "progress": set(),
+    "gallery": set(),
     "smoothing": set(),
     "trials": {"dimensions", "space"},
     "search": {"dimensions", "space", "trials", "field"},

@@ -1,0 +1,155 @@
+"""What the scripts of the gallery share: their options, their pictures, their data."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NEWSGROUPS = ("alt.atheism", "soc.religion.christian", "comp.graphics", "sci.med")
+
+
+def options(
+    description: str | None, *, takes: str, quick: str, data: str | None = None
+) -> argparse.Namespace:
+    """The command line of a script: ``--out``, ``--quick`` and, with data, ``--data``.
+
+    Says on stdout what the script does and how long it takes.
+
+    Parameters
+    ----------
+    description : str or None
+        The script's docstring.
+    takes, quick : str
+        How long it takes on two processors; and with ``--quick``, and what is less then.
+    data : str, optional
+        What ``--data`` names, for a script that needs data.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("gallery"),
+        metavar="FOLDER",
+        help="where the pictures go; made if missing (default: %(default)s)",
+    )
+    parser.add_argument("--quick", action="store_true", help=quick)
+    if data is not None:
+        parser.add_argument("--data", type=Path, metavar="PATH", help=data)
+    parser.epilog = f"Takes {takes}."
+    given = parser.parse_args()
+    try:
+        given.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out {given.out}: {error.strerror}")
+    print((description or "").strip())
+    print(f"\nTakes {quick if given.quick else takes}.\n", flush=True)
+    return given
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, close it, and say so."""
+    import matplotlib.pyplot as plt
+
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+    print("wrote", path, flush=True)
+
+
+def mnist(path: Path | None, n_images: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Training images of MNIST, or the digits that scikit-learn brings.
+
+    Parameters
+    ----------
+    path : Path or None
+        ``mnist.npz`` or the folder that holds it; by default the cache of Keras.
+    n_images : int
+        The first so many.
+
+    Returns
+    -------
+    images : ndarray of shape (n, side, side, 1)
+        In [0, 1].
+    labels : ndarray of shape (n,)
+    source : str
+        What they are and where they come from.
+
+    Raises
+    ------
+    SystemExit
+        If a path is given and holds no MNIST.
+    """
+    cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "datasets" / "mnist.npz"
+    file = cache if path is None else path / "mnist.npz" if path.is_dir() else path
+    if file.exists():
+        # Not by Keras, which downloads where the file is not byte for byte the one it knows.
+        with np.load(file, allow_pickle=False) as arrays:
+            x, y = arrays["x_train"][:n_images] / 255.0, arrays["y_train"][:n_images]
+        return x[..., None], y, f"MNIST, {len(x)} images, from {file}"
+    if path is not None:
+        raise SystemExit(f"no MNIST in {path}: give the file mnist.npz or its folder")
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x, y = digits.images[:n_images] / 16.0, digits.target[:n_images]
+    return x[..., None], y, f"scikit-learn's digits, {len(x)} images of 8 x 8, in MNIST's place"
+
+
+def newsgroups(
+    path: Path | None, n_posts: int | None = None, groups: Sequence[str] = NEWSGROUPS
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """TF-IDF of posts to newsgroups, or the digits that scikit-learn brings.
+
+    Parameters
+    ----------
+    path : Path or None
+        A data folder of scikit-learn; by default the user's.
+    n_posts : int, optional
+        The first so many, shuffled with a fixed seed.
+    groups : sequence of str
+        Of the 20.
+
+    Returns
+    -------
+    features : ndarray of shape (n, n_features)
+        At most 5,000 of them.
+    labels : ndarray of shape (n,)
+    source : str
+        What they are and where they come from.
+
+    Raises
+    ------
+    SystemExit
+        If a path is given and holds no newsgroups.
+    """
+    from sklearn.datasets import fetch_20newsgroups, load_digits
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    try:
+        posts = fetch_20newsgroups(
+            data_home=path,
+            subset="all",
+            categories=list(groups),
+            random_state=42,
+            download_if_missing=False,
+        )
+    except OSError:
+        if path is not None:
+            raise SystemExit(
+                f"no 20 newsgroups in {path}: give scikit-learn's data folder"
+            ) from None
+        x, y = load_digits(return_X_y=True)
+        return x / 16.0, y, f"scikit-learn's digits, {len(x)} images, in the place of posts"
+    x = TfidfVectorizer(max_features=5000).fit_transform(posts.data[:n_posts])
+    where = path or "scikit-learn's data folder"
+    text = f"{x.shape[0]} posts of {len(groups)} newsgroups, from {where}"
+    return x.toarray(), posts.target[:n_posts], text
