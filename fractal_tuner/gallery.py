@@ -57,11 +57,22 @@ def options(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture, close it, and say so."""
-    import matplotlib.pyplot as plt
+    """Write a picture in 256 colours, a third of the size; close it, and say so."""
+    from io import BytesIO
 
-    figure.savefig(path, dpi=100)
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    whole = BytesIO()
+    figure.savefig(whole, dpi=100)
     plt.close(figure)
+    # By this method the few dots of a colour keep it.
+    few = (
+        Image.open(whole)
+        .convert("RGB")
+        .quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    )
+    few.save(path, optimize=True)
     print("wrote", path, flush=True)
 
 
