@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,14 @@ NEWSGROUPS = ("alt.atheism", "soc.religion.christian", "comp.graphics", "sci.med
 
 
 def options(
-    description: str | None, *, takes: str, quick: str, data: str | None = None
+    description: str | None,
+    *,
+    takes: str,
+    quick: str,
+    data: str | None = None,
+    points: str | None = None,
 ) -> argparse.Namespace:
-    """The command line of a script: ``--out``, ``--quick`` and, with data, ``--data``.
+    """The command line of a script: ``--out``, ``--quick``; ``--data`` and ``--points`` if named.
 
     Says on stdout what the script does and how long it takes.
 
@@ -31,6 +36,8 @@ def options(
         How long it takes on two processors; and with ``--quick``, and what is less then.
     data : str, optional
         What ``--data`` names, for a script that needs data.
+    points : str, optional
+        What ``--points`` says, for a script whose grid may have more of them.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -45,6 +52,8 @@ def options(
     parser.add_argument("--quick", action="store_true", help=quick)
     if data is not None:
         parser.add_argument("--data", type=Path, metavar="PATH", help=data)
+    if points is not None:
+        parser.add_argument("--points", type=int, metavar="N", help=points)
     parser.epilog = f"Takes {takes}."
     given = parser.parse_args()
     try:
@@ -74,6 +83,25 @@ def save(figure: Figure, path: Path) -> None:
     )
     few.save(path, optimize=True)
     print("wrote", path, flush=True)
+
+
+def keras_on_one_thread() -> Any:
+    """Keras with TensorFlow on one thread: small networks lose nothing, and a seed says all.
+
+    Raises
+    ------
+    SystemExit
+        If they are not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import keras
+        import tensorflow
+    except ImportError:
+        raise SystemExit("this script needs Keras: pip install 'fractal-tuner[keras]'") from None
+    tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+    tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+    return keras
 
 
 def mnist(path: Path | None, n_images: int) -> tuple[np.ndarray, np.ndarray, str]:
