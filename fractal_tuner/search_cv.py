@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
+import contextlib
 import math
 import numbers
 import os
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import joblib
 import numpy as np
 from sklearn.base import clone
-from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ParameterGrid
 
 # Private, but the same from 1.6 to 1.9: the base class invites third parties in its docstring, the
 # constraints are how the host's own classes validate, and the two helpers judge failed fits. What
-# else is private stands in class _Host.
+# else is private stands in the module evaluation.
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import (
     _insert_error_scores,
@@ -27,8 +25,10 @@ from sklearn.model_selection._validation import (
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from fractal_tuner.dimensions import Categorical
+from fractal_tuner.evaluation import Evaluation, Fold
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
 from fractal_tuner.space import Parameter, SearchSpace, as_space
 from fractal_tuner.trials import Trial
@@ -36,8 +36,7 @@ from fractal_tuner.trials import Trial
 if TYPE_CHECKING:
     from fractal_tuner.report.report import Report
 
-# What the host reports of one fit: scores, times, and the traceback if it failed.
-Fold = dict[str, Any]
+_BEST = ("best_index_", "best_params_", "best_score_")
 
 
 class FractalSearchCV(BaseSearchCV):
@@ -64,7 +63,9 @@ class FractalSearchCV(BaseSearchCV):
         search, so that all candidates meet the same data.
     refit : bool, str or callable, default=True
         As in ``GridSearchCV``. With several metrics, the one named here steers the search; if none
-        is named (False, or a callable), the first.
+        is named (False, or a callable), the first. With one metric, "robust" takes, of the
+        candidates whose folds cannot be told from the best ones, the one with the best neighbours:
+        see :func:`fractal_tuner.analysis.choice.robust_best`.
     random_state : int, RandomState instance or None, default=None
         Seed of ``strategy="zoom"``. The factorial strategy is not random.
     strategy : {"zoom", "factorial"}, default="zoom"
@@ -76,7 +77,9 @@ class FractalSearchCV(BaseSearchCV):
         Candidates evaluated at a time; the search learns after each batch. None takes the fewest
         that give every worker a fit: workers divided by folds, rounded up. The result is thus the
         same for every ``n_jobs`` up to the number of folds; a fixed ``batch_size`` makes it the
-        same for any.
+        same for any, on any back end of joblib. Workers are idle at the end of a batch whose fits
+        they cannot share evenly, for instance 5 folds on 2 workers: ``batch_size=2`` keeps both
+        busy, and the search learns a little later.
     journal : path, optional
         File that keeps every trial from the moment it is scored. The same search with the same file
         continues where the file ends, and evaluates nothing twice; with other data, folds,
@@ -89,6 +92,17 @@ class FractalSearchCV(BaseSearchCV):
     tolerance : float, optional
         Of ``strategy="zoom"``: no batch begins once improvements have become too small for a while,
         see :class:`ZoomSearch`.
+    trial_timeout : float, optional
+        Seconds that one fit may take before its process is ended and its candidate is recorded as
+        failed; needs processes of this machine, that is ``n_jobs`` of at least 2 with joblib's loky
+        back end. The time counts from when the fits before it are done, and includes the start of
+        the process. joblib does not tell which fit of a batch took too long: the candidates of the
+        batch are then evaluated again, one by one.
+    warm_start_from : object or path, optional
+        An earlier search, of whatever tool :func:`analyze` can read. The best of its candidates,
+        and the best of other basins, are evaluated first where they fit the space; how many others
+        do not is said in a warning. Parameters that it did not have are taken as the estimator has
+        them. Its scores are not used: see :func:`fractal_tuner.warm_start.starting_points`.
     param_grid : dict or list of dicts, optional
         The name that ``GridSearchCV`` has for ``param_distributions``; give one of the two.
 
@@ -102,8 +116,11 @@ class FractalSearchCV(BaseSearchCV):
         The search that was run.
     trials_ : TrialLog
         Every trial with its window, its scores by fold, and what failed.
-    stop_reason_ : str
-        "budget", "space exhausted", "grid complete", "time" or "target".
+    stop_reason_ : str or None
+        "budget", "space exhausted", "grid complete", "time", "target" or "expected improvement
+        below tolerance"; None if the search was cut off.
+    best_score_corrected_ : float
+        ``best_score_`` without the luck of having been chosen, see :func:`corrected_best`.
     best_index_, best_params_, best_score_, best_estimator_, and all others
         As in ``GridSearchCV``.
 
@@ -123,6 +140,13 @@ class FractalSearchCV(BaseSearchCV):
     A candidate whose fits all fail, or whose score is not finite, is recorded and avoided; it ends
     the search only with ``error_score="raise"``. A score of plus infinity is NaN in
     ``cv_results_``, as it would else be the best.
+
+    A worker process that dies is replaced, and the candidate that it evaluated is evaluated again;
+    after three times it is recorded as failed. That holds for loky, Dask and Ray. Where fits run in
+    this process (``n_jobs=1``, threads) its death is the end; a journal then continues the search.
+
+    A search that is cut off, by Ctrl-C or by an error, raises, and has ``cv_results_`` and
+    ``best_params_`` of what it evaluated, but no ``best_estimator_``.
 
     Examples
     --------
@@ -150,6 +174,8 @@ class FractalSearchCV(BaseSearchCV):
         "max_time": [Interval(numbers.Real, 0, None, closed="neither"), None],
         "target_score": [numbers.Real, None],
         "tolerance": [Interval(numbers.Real, 0, None, closed="neither"), None],
+        "trial_timeout": [Interval(numbers.Real, 0, None, closed="neither"), None],
+        "warm_start_from": "no_validation",
         "param_grid": [dict, list, tuple, None],
     }
 
@@ -176,6 +202,8 @@ class FractalSearchCV(BaseSearchCV):
         max_time: float | None = None,
         target_score: float | None = None,
         tolerance: float | None = None,
+        trial_timeout: float | None = None,
+        warm_start_from: Any = None,
         param_grid: Any = None,
     ) -> None:
         super().__init__(
@@ -200,6 +228,8 @@ class FractalSearchCV(BaseSearchCV):
         self.max_time = max_time
         self.target_score = target_score
         self.tolerance = tolerance
+        self.trial_timeout = trial_timeout
+        self.warm_start_from = warm_start_from
         self.param_grid = param_grid
 
     def report(self, **options: Any) -> Report:
@@ -214,28 +244,81 @@ class FractalSearchCV(BaseSearchCV):
 
         return analyze(self, **options)
 
+    @property
+    def best_score_corrected_(self) -> float:
+        """``best_score_`` without the luck of having been chosen; NaN where folds do not tell it.
+
+        See :func:`corrected_best`, which also gives an interval.
+        """
+        from fractal_tuner.analysis.noise import corrected_best
+
+        check_is_fitted(self, "trials_")
+        return corrected_best(self.trials_, test_ratio=self._test_ratio).value
+
     def _run_search(
         self, evaluate_candidates: Callable[..., dict[str, Any]], *, callback_ctx: Any = None
     ) -> None:
         # Tasks carry a copy of self (since 1.9), so that the search is put on it at the end only.
         for name in ("search_", "trials_", "stop_reason_"):
             self.__dict__.pop(name, None)
+        evaluation = Evaluation(self, evaluate_candidates, self.trial_timeout)
         n_jobs = joblib.effective_n_jobs(self.n_jobs)
-        host = _Host(self, evaluate_candidates)
-        size = self.batch_size or -(-n_jobs // max(1, host.n_folds))
-        with self._make_search(host) as search:
-            host.begin(search, callback_ctx)
+        size = self.batch_size or -(-n_jobs // max(1, evaluation.n_folds))
+        with self._make_search(evaluation) as search:
+            self._enqueue_earlier(search)
+            evaluation.begin(search, callback_ctx)
             try:
                 while batch := search.ask(size):
                     # A batch whose asks were interrupted is made whole, as if they had not been.
                     if len(batch) < size and batch[0].id % size == 0:
                         batch += search.ask(size - len(batch))
-                    for trial, results in zip(batch, host.evaluate(batch), strict=True):
+                    for trial, results in zip(batch, evaluation.evaluate(batch), strict=True):
                         self._tell(search, trial, results)
-                host.end(*self._table(search, host.n_folds))
+                evaluation.end(*self._table(search, evaluation.n_folds))
+            except BaseException:
+                self._keep_partial(search, evaluation.n_folds)
+                raise
             finally:
                 self.search_, self.trials_ = search, search.trials
                 self.stop_reason_ = search.stop_reason
+                self._test_ratio = evaluation.test_ratio
+
+    def _enqueue_earlier(self, search: Search) -> None:
+        if self.warm_start_from is None:
+            return
+        if self.strategy != "zoom":
+            raise ValueError("warm_start_from needs strategy='zoom': a grid has its own points")
+        from fractal_tuner.warm_start import starting_points
+
+        defaults = self.estimator.get_params(deep=True)
+        search.enqueue(starting_points(self.warm_start_from, search.space, defaults=defaults))
+
+    def _keep_partial(self, search: Search, n_folds: int) -> None:
+        """Leave what was evaluated as the result of a search that is being cut off."""
+        for name in ("best_estimator_", "refit_time_", "cv_results_", *_BEST):
+            self.__dict__.pop(name, None)
+        # Whatever goes wrong here must not hide what cut the search off: there may be no result,
+        # or none but failures, or a function for refit that cannot cope with few.
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.search_ = search
+            folds, self.cv_results_ = self._table(search, n_folds)
+            self.n_splits_ = n_folds
+            self.multimetric_ = isinstance(folds[0]["test_scores"], dict)
+            metric = self.refit if self.multimetric_ else "score"
+            if self.refit or not self.multimetric_:
+                best = self._select_best_index(self.refit, metric, self.cv_results_)
+                self.best_index_, self.best_params_ = best, self.cv_results_["params"][best]
+                if not callable(self.refit):
+                    self.best_score_ = self.cv_results_[f"mean_test_{metric}"][best]
+
+    def _select_best_index(self, refit: Any, refit_metric: str, results: Any) -> int:
+        if refit_metric != "score" or not isinstance(refit, str) or refit != "robust":
+            return int(super()._select_best_index(refit, refit_metric, results))
+        from fractal_tuner.analysis.choice import robust_best
+
+        chosen = robust_best(self.search_.trials, test_ratio=self._test_ratio)
+        return [trial.id for trial in self._rows(self.search_)].index(chosen.id)
 
     @property
     def _given_space(self) -> Any:
@@ -249,7 +332,7 @@ class FractalSearchCV(BaseSearchCV):
             )
         return given[0]
 
-    def _make_search(self, host: _Host) -> Search:
+    def _make_search(self, host: Evaluation) -> Search:
         """The search, after everything that can be wrong about it was looked for."""
         space = as_space(self._given_space)
         _check_names(space, self.estimator)
@@ -283,7 +366,7 @@ class FractalSearchCV(BaseSearchCV):
             return int(self.random_state)
         return int(rng.randint(np.iinfo(np.int32).max))
 
-    def _fingerprint(self, space: SearchSpace, host: _Host) -> dict[str, Any]:
+    def _fingerprint(self, space: SearchSpace, host: Evaluation) -> dict[str, Any]:
         """What the scores depend on, apart from the space and the options of the search."""
         searched = tuple(f"{name}__" for name in space.names)
         params = {
@@ -354,134 +437,8 @@ class FractalSearchCV(BaseSearchCV):
         more_results: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         # The host calls this after every batch, with all results so far, and would warn each time
-        # of the same. The table is made once, at the end of the search: see _Host.end.
+        # of the same. The table is made once, at the end of the search: see Evaluation.end.
         return {"folds": out}
-
-
-class _FrozenFolds:
-    """Splits once: a splitter that shuffles would give each batch other folds."""
-
-    def __init__(self, splitter: Any) -> None:
-        self._splitter = splitter
-        self._splits: list[tuple[Any, Any]] | None = None
-
-    def split(self, X: Any, y: Any = None, **params: Any) -> list[tuple[Any, Any]]:
-        if self._splits is None:
-            self._splits = list(self._splitter.split(X, y, **params))
-        return self._splits
-
-
-class _Host:
-    """All that relies on how ``BaseSearchCV.fit`` is written, in scikit-learn 1.6 to 1.9.
-
-    Evaluates batches through ``evaluate_candidates``, whatever fails, and leaves the final table
-    behind. Of the variables of ``fit``, over which that function closes, a search without a
-    journal needs none since 1.9.
-    """
-
-    def __init__(
-        self, owner: FractalSearchCV, evaluate_candidates: Callable[..., dict[str, Any]]
-    ) -> None:
-        self._owner = owner
-        self._evaluate = evaluate_candidates
-        found = self._variables  # two that are attributes of the owner in 1.9
-        self.n_folds: int = found.get("n_splits") or owner.n_splits_
-        splitter = found.get("cv_orig") or owner._checked_cv_orig
-        self._folds = _FrozenFolds(splitter)
-        self._results: dict[str, Any] | None = None
-        self._tasks: _Tasks | None = None
-
-    @property
-    def _variables(self) -> Mapping[str, Any]:
-        return inspect.getclosurevars(self._evaluate).nonlocals
-
-    def data_hashes(self) -> dict[str, str]:
-        """Hashes of the data, what came with them, and the folds."""
-        X, y, routed = (self._variables[name] for name in ("X", "y", "routed_params"))
-        splits = self._folds.split(X, y, **routed.splitter.split)
-        return {
-            "X": _hash(X),
-            "y": _hash(y),
-            **{f"fit parameter {k}": _hash(v) for k, v in routed.estimator.fit.items()},
-            **{f"score parameter {k}": _hash(v) for k, v in routed.scorer.score.items()},
-            "folds": _hash([[np.asarray(part) for part in pair] for pair in splits]),
-        }
-
-    def begin(self, search: Search, callback_ctx: Any) -> None:
-        """Announce the search to the callbacks; there are none before 1.9."""
-        if callback_ctx is None:
-            return
-        budget = math.inf if search.max_trials is None else search.max_trials
-        pending = len(search.trials.pending)  # evaluated even if the budget was cut
-        left = max(min(budget, search.space.size) - len(search.trials.told), pending)
-        n_tasks = None if left == math.inf else int(left) * self.n_folds
-        context = callback_ctx.subcontext(
-            task_name="search", max_subtasks=n_tasks, sequential_subtasks=False
-        )
-        self._tasks = _Tasks(context.call_on_fit_task_begin(estimator=self._owner))
-
-    def evaluate(self, batch: list[Trial]) -> list[list[Fold]]:
-        """The results of each trial, fold by fold."""
-        n_fits = len(batch) * self.n_folds
-        options = {} if self._tasks is None else {"callback_ctx": self._tasks}
-        params = [trial.params for trial in batch]
-        try:
-            with warnings.catch_warnings():  # the whole search is warned about once, at its end
-                ours = rf"\s*\d+ fits failed out of a total of {n_fits}\."
-                warnings.filterwarnings("ignore", ours, FitFailedWarning)
-                self._results = self._evaluate(params, cv=self._folds, **options)
-            results: list[Fold] = self._results["folds"][-n_fits:]
-        except ValueError as error:
-            failed = _results_of_failed_batch(error)
-            if failed is None:
-                raise
-            results = failed
-        if self._tasks is not None:
-            self._tasks.first += n_fits
-        return [results[i : i + self.n_folds] for i in range(0, n_fits, self.n_folds)]
-
-    def end(self, results: list[Fold], table: dict[str, Any]) -> None:
-        """Put the final table where the host keeps what the last batch returned.
-
-        The host goes on with the very dictionary that ``evaluate_candidates`` returned last. If no
-        batch succeeded in this process, because a journal had it all, the host is left with the
-        empty one it began with, and misses a result to see whether there are several metrics.
-        """
-        if self._results is None:
-            self._variables["all_out"].extend(results)
-            self._results = self._variables["results"]
-        self._results.clear()
-        self._results.update(table)
-        if self._tasks is not None:
-            self._tasks.context.call_on_fit_task_end(estimator=self._owner)
-
-
-class _Tasks:
-    """A callback context in which each batch goes on counting tasks where the last one ended.
-
-    The host numbers the tasks of every batch from 0. A context for each batch would do too, but a
-    progress bar would then have a line for each.
-    """
-
-    def __init__(self, context: Any) -> None:
-        self.context = context
-        self.first = 0
-
-    def subcontext(self, *, task_id: int, **options: Any) -> Any:
-        return self.context.subcontext(task_id=self.first + task_id, **options)
-
-
-def _results_of_failed_batch(error: ValueError) -> list[Fold] | None:
-    """The results of a batch in which every fit failed; None if the error is another one.
-
-    The host raises for such a batch (in ``_warn_or_raise_about_fit_failures``), whatever
-    ``error_score`` is. The next batch may succeed, and the results are still in the traceback.
-    """
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code is _warn_or_raise_about_fit_failures.__code__:
-            results: list[Fold] = frame.f_locals["results"]
-            return results
-    return None
 
 
 def _as_floats(fold: Fold) -> Fold:
@@ -539,20 +496,6 @@ def _accepts(owner: Any, name: str, parameter: Parameter) -> bool:
     except Exception:
         return False
     return True
-
-
-def _hash(data: Any) -> str:
-    """A hash of the values in an array, a sparse matrix, a table, or anything else.
-
-    Not of the containers: tables and sparse matrices cache what they learn about themselves, so
-    that their own hash changes with use.
-    """
-    if hasattr(data, "tocsr"):
-        csr = data.tocsr()
-        return str(joblib.hash([csr.shape, csr.data, csr.indices, csr.indptr]))
-    if hasattr(data, "columns"):
-        return str(joblib.hash([(str(name), np.asarray(data[name])) for name in data.columns]))
-    return str(joblib.hash(np.asarray(data) if hasattr(data, "__array__") else data))
 
 
 def _described(value: Any) -> Any:

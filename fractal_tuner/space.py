@@ -273,16 +273,24 @@ class SearchSpace:
         }
         return {name: values[name] for name in self.names if name in values}
 
-    def key(self, params: Mapping[str, Any]) -> Key:
+    def key(self, params: Mapping[str, Any], *, ignore_others: bool = False) -> Key:
         """The key of a user's parameters, the inverse of :meth:`params`.
 
         Where several members of a union have the same candidate, the first member's key.
+
+        Parameters
+        ----------
+        params : mapping
+        ignore_others : bool
+            Whether parameters that are unknown or inactive are ignored.
 
         Raises
         ------
         ValueError
             If a parameter is unknown, missing, inactive or outside its dimension.
         """
+        if ignore_others:
+            params = {name: params[name] for name in self.names if name in params}
         if unknown := [name for name in params if name not in self.names]:
             raise ValueError(f"unknown parameter {unknown[0]!r}; the space has {list(self.names)}")
         hidden = [index for index, p in enumerate(self.parameters) if p.name is None]
@@ -290,12 +298,14 @@ class SearchSpace:
         problem = ""
         for members in itertools.product(*choices):
             try:
-                return self._key(params, dict(zip(hidden, members, strict=True)))
+                return self._key(params, dict(zip(hidden, members, strict=True)), ignore_others)
             except ValueError as error:
                 problem = str(error)
         raise ValueError(problem)
 
-    def _key(self, params: Mapping[str, Any], members: Mapping[int, int]) -> Key:
+    def _key(
+        self, params: Mapping[str, Any], members: Mapping[int, int], ignore_inactive: bool
+    ) -> Key:
         codes: list[Code | None] = []
         wanted = dict(params)
         for index, parameter in enumerate(self.parameters):
@@ -311,7 +321,7 @@ class SearchSpace:
                     codes.append(parameter.dimension.code_of(wanted.pop(name)))
                 except ValueError as error:
                     raise ValueError(f"parameter {name!r}: {error}") from None
-        if wanted:
+        if wanted and not ignore_inactive:
             raise ValueError(f"parameter {next(iter(wanted))!r} is not active in {dict(params)!r}")
         return tuple(codes)
 

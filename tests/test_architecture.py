@@ -21,7 +21,9 @@ MAY_IMPORT = {
     "smoothing": set(),
     "trials": {"dimensions", "space"},
     "search": {"dimensions", "space", "trials", "field"},
-    "search_cv": {"dimensions", "space", "trials", "search"},
+    "warm_start": {"space", "search"},
+    "evaluation": {"search", "trials"},
+    "search_cv": {"dimensions", "space", "trials", "search", "evaluation"},
     "oracle": {"dimensions", "space", "trials", "search"},
     "sampler": {"dimensions", "space", "trials", "search"},
     "readers": {"dimensions", "space", "trials", "search"},
@@ -39,8 +41,8 @@ MAY_IMPORT = {
 
 # Heavy packages, and the only modules that may import them while they are themselves imported.
 HOSTED_BY = {
-    "sklearn": {"search_cv"},
-    "joblib": {"search_cv"},
+    "sklearn": {"search_cv", "evaluation"},
+    "joblib": {"search_cv", "evaluation"},
     "keras_tuner": {"oracle"},
     "keras": {"oracle"},
     "tensorflow": {"oracle"},

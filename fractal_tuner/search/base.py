@@ -146,6 +146,37 @@ class Search(ABC):
         self._keys.add(key)
         return trial
 
+    def enqueue(self, candidates: Iterable[Mapping[str, Any]]) -> list[Trial]:
+        """Have candidates evaluated before any other is proposed.
+
+        They count in the budget; those beyond it, and those that were asked before, are left out.
+        The next calls of :meth:`ask` hand them out.
+
+        Parameters
+        ----------
+        candidates : iterable of mapping
+            The active parameters of each.
+
+        Returns
+        -------
+        list of Trial
+            Running trials of those that were new.
+
+        Raises
+        ------
+        ValueError
+            If one is not a candidate of the space; none is then enqueued.
+        """
+        keys = dict.fromkeys(self.space.key(params) for params in candidates)
+        new = [key for key in keys if key not in self._keys]
+        if self.max_trials is not None:
+            new = new[: max(self.max_trials - len(self.trials), 0)]
+        whole = Window.whole(len(self.space))
+        trials = self.trials.add_all((key, whole) for key in new)
+        self._keys |= set(new)
+        self._orphans += trials
+        return trials
+
     def tell(
         self,
         trial_id: int,

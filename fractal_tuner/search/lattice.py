@@ -42,6 +42,11 @@ class Lattice:
         self.n_free = int(self._free.sum())
         self.has_categories = bool(np.any(self._choices > 1))
 
+    @property
+    def n_start(self) -> int:
+        """Trials before anything is learned."""
+        return 3 + self.n_free
+
     def start(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """The centre, then ``n - 1`` scrambled Sobol nodes on a coarse grid."""
         from scipy.stats import qmc

@@ -161,7 +161,7 @@ class ZoomSearch(Search):
         self._size = self.space.size
         self._is_used_up = False
         self._lattice = Lattice(self.space)
-        self._n_start = 3 + self._lattice.n_free
+        self._n_start = self._lattice.n_start
         self._start = self._lattice.start(4 * self._n_start, np.random.default_rng([self.seed]))
         self._list = _FullList(self._lattice) if self._size <= _FULL_LIST else None
         n_features = self._lattice.features(self._start[:1]).shape[1]

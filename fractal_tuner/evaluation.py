@@ -1,0 +1,292 @@
+"""Evaluation: batches of candidates, cross-validated by scikit-learn's own search, come what may.
+
+All that relies on how ``BaseSearchCV.fit`` is written, in scikit-learn 1.6 to 1.9, stands here.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import inspect
+import logging
+import math
+import multiprocessing
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import joblib
+import numpy as np
+from joblib.parallel import LokyBackend, get_active_backend
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
+
+from fractal_tuner.search import Search
+from fractal_tuner.trials import Trial
+
+# What the host reports of one fit: scores, times, and the traceback if it failed.
+Fold = dict[str, Any]
+
+_ATTEMPTS = 3  # of a candidate alone whose worker dies
+_CLUSTERS = {"distributed", "ray"}  # whose own errors tell of lost workers
+_LOGGER = logging.getLogger(__name__)
+
+
+class Evaluation:
+    """Evaluates batches through the function that ``BaseSearchCV.fit`` gives to ``_run_search``.
+
+    Of the variables of ``fit``, over which that function closes, a search without a journal and
+    without a time limit for trials needs none since 1.9.
+
+    Parameters
+    ----------
+    owner : BaseSearchCV
+        Whose ``fit`` it is.
+    evaluate_candidates : callable
+    trial_timeout : float, optional
+        Seconds that joblib waits for a fit.
+
+    Raises
+    ------
+    ValueError
+        If there is a time limit, but fits do not run in processes that can be ended.
+    """
+
+    def __init__(
+        self,
+        owner: BaseSearchCV,
+        evaluate_candidates: Callable[..., dict[str, Any]],
+        trial_timeout: float | None,
+    ) -> None:
+        self._owner = owner
+        self._evaluate = evaluate_candidates
+        self._timeout = trial_timeout
+        found = self._variables  # two that are attributes of the owner in 1.9
+        self.n_folds: int = found.get("n_splits") or owner.n_splits_
+        splitter = found.get("cv_orig") or owner._checked_cv_orig
+        self._folds = _FrozenFolds(splitter)
+        self._results: dict[str, Any] | None = None
+        self._tasks: _Tasks | None = None
+        self._scorers = owner._get_scorers()[0]
+        if trial_timeout is not None:
+            _check_processes(trial_timeout, owner.n_jobs)
+            found["parallel"].timeout = trial_timeout
+
+    @property
+    def _variables(self) -> Mapping[str, Any]:
+        return inspect.getclosurevars(self._evaluate).nonlocals
+
+    @property
+    def test_ratio(self) -> float | None:
+        """Ratio of test to training data of the folds; None if nothing was split."""
+        return self._folds.test_ratio
+
+    def data_hashes(self) -> dict[str, str]:
+        """Hashes of the data, what came with them, and the folds."""
+        X, y, routed = (self._variables[name] for name in ("X", "y", "routed_params"))
+        splits = self._folds.split(X, y, **routed.splitter.split)
+        return {
+            "X": _hash(X),
+            "y": _hash(y),
+            **{f"fit parameter {k}": _hash(v) for k, v in routed.estimator.fit.items()},
+            **{f"score parameter {k}": _hash(v) for k, v in routed.scorer.score.items()},
+            "folds": _hash([[np.asarray(part) for part in pair] for pair in splits]),
+        }
+
+    def begin(self, search: Search, callback_ctx: Any) -> None:
+        """Announce the search to the callbacks; there are none before 1.9."""
+        if callback_ctx is None:
+            return
+        budget = math.inf if search.max_trials is None else search.max_trials
+        pending = len(search.trials.pending)  # evaluated even if the budget was cut
+        left = max(min(budget, search.space.size) - len(search.trials.told), pending)
+        n_tasks = None if left == math.inf else int(left) * self.n_folds
+        context = callback_ctx.subcontext(
+            task_name="search", max_subtasks=n_tasks, sequential_subtasks=False
+        )
+        self._tasks = _Tasks(context.call_on_fit_task_begin(estimator=self._owner))
+
+    def evaluate(self, batch: list[Trial]) -> list[list[Fold]]:
+        """The results of each trial, fold by fold.
+
+        If a worker dies, or a fit takes too long, nobody can tell which of the fits is to blame:
+        the trials of the batch are then evaluated one by one.
+        """
+        try:
+            return self._evaluated(batch)
+        except Exception as error:
+            if not self._is_of_worker(error):
+                raise
+            if len(batch) == 1:
+                return [self._tried_again(batch[0], error)]
+            _LOGGER.warning("%s; evaluating the batch again, one by one", _in_words(error))
+        return [folds for trial in batch for folds in self.evaluate([trial])]
+
+    def end(self, results: list[Fold], table: dict[str, Any]) -> None:
+        """Put the final table where the host keeps what the last batch returned.
+
+        The host goes on with the very dictionary that ``evaluate_candidates`` returned last. If no
+        batch succeeded in this process, because a journal had it all, the host is left with the
+        empty one it began with, and misses a result to see whether there are several metrics.
+        """
+        if self._results is None:
+            self._variables["all_out"].extend(results)
+            self._results = self._variables["results"]
+        self._results.clear()
+        self._results.update(table)
+        if self._tasks is not None:
+            self._tasks.context.call_on_fit_task_end(estimator=self._owner)
+
+    def _evaluated(self, batch: list[Trial]) -> list[list[Fold]]:
+        n_fits = len(batch) * self.n_folds
+        options = {} if self._tasks is None else {"callback_ctx": self._tasks}
+        params = [trial.params for trial in batch]
+        try:
+            with warnings.catch_warnings():  # the whole search is warned about once, at its end
+                ours = rf"\s*\d+ fits failed out of a total of {n_fits}\."
+                warnings.filterwarnings("ignore", ours, FitFailedWarning)
+                self._results = self._evaluate(params, cv=self._folds, **options)
+            results: list[Fold] = self._results["folds"][-n_fits:]
+        except ValueError as error:
+            failed = _results_of_failed_batch(error)
+            if failed is None:
+                raise
+            results = failed
+        self._count(n_fits)
+        return [results[i : i + self.n_folds] for i in range(0, n_fits, self.n_folds)]
+
+    def _tried_again(self, trial: Trial, error: Exception) -> list[Fold]:
+        """The results of a trial whose evaluation was cut off; failed ones if it always is."""
+        n_attempts = 1
+        while n_attempts < _ATTEMPTS and not _is_timeout(error):
+            _LOGGER.warning("%s; evaluating trial %d again", _in_words(error), trial.id)
+            n_attempts += 1
+            try:
+                return self._evaluated([trial])[0]
+            except Exception as again:
+                if not self._is_of_worker(again):
+                    raise
+                error = again
+        if self._owner.error_score == "raise":
+            raise error
+        self._count(self.n_folds)
+        if _is_timeout(error):
+            reason = f"TimeoutError: a fit took longer than trial_timeout={self._timeout!r} seconds"
+        else:
+            reason = f"{_in_words(error)} ({n_attempts} times)"
+        return [self._failed_fold(reason) for _ in range(self.n_folds)]
+
+    def _failed_fold(self, reason: str) -> Fold:
+        """What the host reports of a fit that raised."""
+        score: Any = self._owner.error_score
+        names = getattr(self._scorers, "_scorers", None)  # of several metrics
+        scores = score if names is None else dict.fromkeys(names, score)
+        fold = {"fit_error": reason, "test_scores": scores, "n_test_samples": 0}
+        fold |= {"fit_time": math.nan, "score_time": math.nan}
+        return fold | {"train_scores": scores} if self._owner.return_train_score else fold
+
+    def _count(self, n_fits: int) -> None:
+        if self._tasks is not None:
+            self._tasks.first += n_fits
+
+    def _is_of_worker(self, error: Exception) -> bool:
+        """Whether an error tells that a worker was lost, or had to be ended, and not of a fit."""
+        if _is_timeout(error):
+            return self._timeout is not None
+        lost = (concurrent.futures.BrokenExecutor, concurrent.futures.CancelledError)
+        homes = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+        return isinstance(error, lost) or not homes.isdisjoint(_CLUSTERS)
+
+
+class _FrozenFolds:
+    """Splits once: a splitter that shuffles would give each batch other folds."""
+
+    def __init__(self, splitter: Any) -> None:
+        self._splitter = splitter
+        self._splits: list[tuple[Any, Any]] | None = None
+
+    def split(self, X: Any, y: Any = None, **params: Any) -> list[tuple[Any, Any]]:
+        if self._splits is None:
+            self._splits = list(self._splitter.split(X, y, **params))
+        return self._splits
+
+    @property
+    def test_ratio(self) -> float | None:
+        if not self._splits:
+            return None
+        n_train, n_test = (sum(map(_n_chosen, parts)) for parts in zip(*self._splits, strict=True))
+        return n_test / n_train if n_train else None
+
+
+class _Tasks:
+    """A callback context in which each batch goes on counting tasks where the last one ended.
+
+    The host numbers the tasks of every batch from 0. A context for each batch would do too, but a
+    progress bar would then have a line for each. A batch that is evaluated again has the tasks it
+    had before.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self.context = context
+        self.first = 0
+        self._made: dict[int, Any] = {}
+
+    def subcontext(self, *, task_id: int, **options: Any) -> Any:
+        number = self.first + task_id
+        if number not in self._made:
+            self._made[number] = self.context.subcontext(task_id=number, **options)
+        return self._made[number]
+
+
+def _check_processes(trial_timeout: float, n_jobs: int | None) -> None:
+    backend, n_default = get_active_backend()
+    n_workers = backend.effective_n_jobs(n_default if n_jobs is None else n_jobs)
+    if not isinstance(backend, LokyBackend) or n_workers == 1:
+        raise ValueError(
+            f"trial_timeout={trial_timeout!r} needs fits in processes that can be ended: joblib's "
+            f"loky back end and n_jobs of at least 2; got n_jobs={n_jobs!r} and "
+            f"{type(backend).__name__}"
+        )
+
+
+def _is_timeout(error: Exception) -> bool:
+    return isinstance(error, multiprocessing.TimeoutError | TimeoutError)
+
+
+def _in_words(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'a worker was lost'}"
+
+
+def _n_chosen(part: Any) -> int:
+    """The number of samples that an array of indices, or a mask, chooses."""
+    chosen = np.asarray(part)
+    return int(chosen.sum()) if chosen.dtype == bool else len(chosen)
+
+
+def _results_of_failed_batch(error: ValueError) -> list[Fold] | None:
+    """The results of a batch in which every fit failed; None if the error is another one.
+
+    The host raises for such a batch (in ``_warn_or_raise_about_fit_failures``), whatever
+    ``error_score`` is. The next batch may succeed, and the results are still in the traceback.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is _warn_or_raise_about_fit_failures.__code__:
+            results: list[Fold] = frame.f_locals["results"]
+            return results
+    return None
+
+
+def _hash(data: Any) -> str:
+    """A hash of the values in an array, a sparse matrix, a table, or anything else.
+
+    Not of the containers: tables and sparse matrices cache what they learn about themselves, so
+    that their own hash changes with use.
+    """
+    if hasattr(data, "tocsr"):
+        csr = data.tocsr()
+        return str(joblib.hash([csr.shape, csr.data, csr.indices, csr.indptr]))
+    if hasattr(data, "columns"):
+        return str(joblib.hash([(str(name), np.asarray(data[name])) for name in data.columns]))
+    return str(joblib.hash(np.asarray(data) if hasattr(data, "__array__") else data))

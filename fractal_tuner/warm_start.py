@@ -1,0 +1,86 @@
+"""starting_points: where a search begins that knows an earlier one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fractal_tuner.search.lattice import Lattice
+from fractal_tuner.search.zoom import basin_heads
+from fractal_tuner.space import Key, SearchSpace, as_space
+
+
+def starting_points(
+    source: Any,
+    space: SearchSpace | Mapping[str, Any],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Candidates of a space that did well in an earlier search, to be evaluated first.
+
+    Scores of other data, folds or ranges cannot be compared with those to come, so that candidates
+    are carried over and scores are not. Chosen are the best of the earlier trials and the best of
+    other basins: those on the upper hull of score against distance to the nearest better trial;
+    at most as many as the search would otherwise spread over the space before it learns.
+
+    Parameters
+    ----------
+    source : object or path
+        Anything that :func:`fractal_tuner.readers.read` takes: a search of this package,
+        ``cv_results_``, a study of Optuna, a journal, a CSV file, a data frame.
+    space : SearchSpace or mapping
+        What is to be searched now. Trials are left out, with a warning, where a value is outside of
+        its range.
+    defaults : mapping, optional
+        Values of parameters that the earlier search did not have. Trials without them do not fit.
+        Parameters that are not in the space are ignored.
+
+    Returns
+    -------
+    list of dict
+        The best first. Empty, with a warning, if no trial fits.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        If the source cannot be read.
+
+    Examples
+    --------
+    >>> from fractal_tuner import Real, ZoomSearch
+    >>> earlier = ZoomSearch({"x": Real(0, 0.5)}, max_trials=20, seed=0)
+    >>> best = earlier.run(lambda x: -abs(x - 0.3))
+    >>> space = {"x": Real(0, 1), "depth": [1, 2, 3]}
+    >>> later = ZoomSearch(space, max_trials=20, seed=0)
+    >>> _ = later.enqueue(starting_points(earlier, space, defaults={"depth": 2}))
+    >>> later.ask()[0].params == {"x": best.params["x"], "depth": 2}
+    True
+    """
+    from fractal_tuner.readers import read
+
+    space = as_space(space)
+    trials = [trial for trial in read(source).trials if trial.status == "complete"]
+    found: dict[Key, float] = {}
+    misfits: list[str] = []
+    for trial in sorted(trials, key=lambda trial: -trial.score):
+        try:
+            key = space.key({**(defaults or {}), **trial.params}, ignore_others=True)
+        except ValueError as error:
+            misfits.append(str(error))
+        else:
+            found.setdefault(key, trial.score)
+    if misfits or not trials:
+        told = f"{len(misfits)} of {len(trials)} complete trials do not fit the space"
+        first = f"; the best of them: {misfits[0]}" if misfits else ""
+        warnings.warn(f"warm start: {told}, and are ignored{first}", stacklevel=2)
+    if not found:
+        return []
+    keys = list(found)
+    lattice = Lattice(space)
+    features = lattice.features(np.array([lattice.place(key) for key in keys]))
+    heads, _ = basin_heads(features, -np.array(list(found.values())))
+    chosen = sorted({0, *heads.tolist()})[: lattice.n_start]
+    return [space.params(keys[i]) for i in chosen]
