@@ -66,22 +66,21 @@ def options(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture in 256 colours, a third of the size; close it, and say so."""
+    """Write a picture, in 256 colours if it is larger than 150 kB; close it, and say so."""
     from io import BytesIO
 
     import matplotlib.pyplot as plt
-    from PIL import Image
 
-    whole = BytesIO()
-    figure.savefig(whole, dpi=100)
+    picture = BytesIO()
+    figure.savefig(picture, dpi=100)
     plt.close(figure)
-    # By this method the few dots of a colour keep it.
-    few = (
-        Image.open(whole)
-        .convert("RGB")
-        .quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    )
-    few.save(path, optimize=True)
+    path.write_bytes(picture.getvalue())
+    if path.stat().st_size > 150_000:
+        from PIL import Image
+
+        whole = Image.open(picture).convert("RGB")
+        # By this method the few dots of a colour keep it.
+        whole.quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
     print("wrote", path, flush=True)
 
 
