@@ -80,7 +80,7 @@ def save(figure: Figure, path: Path) -> None:
 
         whole = Image.open(picture).convert("RGB")
         # By this method the few dots of a colour keep it.
-        whole.quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+        whole.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1).save(path, optimize=True)
     print("wrote", path, flush=True)
 
 
@@ -98,6 +98,7 @@ def keras_on_one_thread() -> Any:
         import tensorflow
     except ImportError:
         raise SystemExit("this script needs Keras: pip install 'fractal-tuner[keras]'") from None
+    tensorflow.get_logger().setLevel("ERROR")  # it warns of networks of many shapes
     tensorflow.config.threading.set_intra_op_parallelism_threads(1)
     tensorflow.config.threading.set_inter_op_parallelism_threads(1)
     return keras
