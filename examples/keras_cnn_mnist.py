@@ -6,29 +6,13 @@ digits stand in. Nothing is downloaded.
 """
 
 import argparse
-import os
 import time
 from pathlib import Path
 
 import keras
-import numpy as np
-from sklearn.datasets import load_digits
 
 from fractal_tuner import FractalTuner, HistoryDisplay, ZoomPathDisplay
-
-
-def load_images(data: Path | None, n_images: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Images in [0, 1] of shape (n, side, side, 1), labels, and where they come from."""
-    cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "datasets" / "mnist.npz"
-    file = cache if data is None else data / "mnist.npz" if data.is_dir() else data
-    if file.exists():
-        with np.load(file, allow_pickle=False) as arrays:
-            x, y = arrays["x_train"][:n_images] / 255.0, arrays["y_train"][:n_images]
-        return x[..., None], y, f"MNIST, {len(x)} images, from {file}"
-    if data is not None:
-        raise SystemExit(f"no MNIST in {data}: give the file mnist.npz or its folder")
-    x, y = load_digits(return_X_y=True)
-    return x.reshape(-1, 8, 8, 1) / 16.0, y, f"scikit-learn's digits, {len(x)} images of 8 x 8"
+from fractal_tuner.gallery import mnist
 
 
 def main() -> None:
@@ -40,7 +24,7 @@ def main() -> None:
     args = parser.parse_args()
     n_images, n_trials = (1000, 5) if args.quick else (8000, args.trials)
 
-    x, y, source = load_images(args.data, n_images)
+    x, y, source = mnist(args.data, n_images)
     print(f"{source}; {n_trials} trials of one epoch, a few seconds each")
 
     def build(hp):

@@ -10,36 +10,10 @@ import time
 from pathlib import Path
 
 import keras
-import numpy as np
-from sklearn.datasets import fetch_20newsgroups, load_digits
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import train_test_split
 
 from fractal_tuner import FractalTuner, HistoryDisplay, ZoomPathDisplay
-
-GROUPS = ["alt.atheism", "soc.religion.christian", "comp.graphics", "sci.med"]
-
-
-def load_texts(data: Path | None, n_posts: int | None) -> tuple[np.ndarray, np.ndarray, str]:
-    """Features of shape (n, n_features), labels, and where they come from."""
-    try:
-        posts = fetch_20newsgroups(
-            data_home=data,
-            subset="all",
-            categories=GROUPS,
-            random_state=42,
-            download_if_missing=False,
-        )
-    except OSError:
-        if data is not None:
-            raise SystemExit(
-                f"no 20 newsgroups in {data}: give scikit-learn's data folder"
-            ) from None
-        x, y = load_digits(return_X_y=True)
-        return x / 16.0, y, f"scikit-learn's digits, {len(x)} images, in the place of posts"
-    x = TfidfVectorizer(max_features=5000).fit_transform(posts.data[:n_posts])
-    where = data or "scikit-learn's data folder"
-    return x.toarray(), posts.target[:n_posts], f"{x.shape[0]} posts of four groups, from {where}"
+from fractal_tuner.gallery import newsgroups
 
 
 def main() -> None:
@@ -51,7 +25,7 @@ def main() -> None:
     args = parser.parse_args()
     n_posts, n_trials = (500, 5) if args.quick else (None, args.trials)
 
-    x, y, source = load_texts(args.data, n_posts)
+    x, y, source = newsgroups(args.data, n_posts)
     print(f"{source}; {n_trials} trials of five epochs, a few seconds each")
     x_train, x_val, y_train, y_val = train_test_split(x, y, test_size=0.2, random_state=42)
 
