@@ -175,6 +175,7 @@ class Search(ABC):
         trials = self.trials.add_all((key, whole) for key in new)
         self._keys |= set(new)
         self._orphans += trials
+        self._rewind()  # where to zoom may have been decided when somebody only asked for the end
         return trials
 
     def tell(
@@ -317,7 +318,7 @@ class Search(ABC):
             self._learn(trial)
 
     def _rewind(self) -> None:  # noqa: B027 (most searches remember nothing but trials)
-        """Forget proposals that did not become trials."""
+        """Forget what is not said by the trials, as proposals that did not become some."""
 
     def _learn(self, trial: Trial) -> None:
         """Take a told trial into account; called once for each, in the order of telling."""
