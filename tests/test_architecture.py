@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "fractals": {"landscape"},
     "trainability": {"fractals"},
     "report": {"dimensions", "space", "trials", "landscape", "analysis", "readers"},
+    "noise_floor": {"landscape", "trials", "analysis", "report"},
     "cli": set(),
     "__init__": set(),
 }
