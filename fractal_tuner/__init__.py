@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         RoughnessDisplay,
         SliceDisplay,
         TimelineDisplay,
+        TrainabilityDisplay,
         ZoomedViewsDisplay,
         ZoomPathDisplay,
     )
@@ -111,6 +112,7 @@ __all__ = [
     "CoverageDisplay",
     "NoiseDisplay",
     "DistributionDisplay",
+    "TrainabilityDisplay",
 ]
 
 _HOMES = {
@@ -163,6 +165,7 @@ _HOMES = {
     "CoverageDisplay": "report",
     "NoiseDisplay": "report",
     "DistributionDisplay": "report",
+    "TrainabilityDisplay": "report",
 }
 
 

@@ -146,6 +146,8 @@ def trainability_zooms(
 ) -> list[Trainability]:
     """Landscapes of one network, each a window of the one before, towards the boundary.
 
+    Shows a progress bar on stderr while that is a terminal.
+
     The window is the one that holds the most of the boundary between convergence and divergence.
     That choice favours high dimensions: what is found says how rough the boundary can be at a
     scale, not how rough it is on average.
@@ -197,19 +199,23 @@ def trainability_zooms(
     >>> [round(float(grid.x[-1] - grid.x[0]), 2) for grid in zooms]
     [9.0, 2.25, 0.56]
     """
+    from fractal_tuner.progress import progress
+
     at_least("levels", levels, 1)
     at_least("factor", factor, 2)
     at_least("side", side, 2 * factor)
-    zooms = [trainability_landscape(side, **options)]
-    while len(zooms) < levels:
-        corner = _densest_window(zooms[-1].converged, side // factor)
-        if corner is None:
-            break
-        ends = [
-            (float(at[k]), float(at[k] + (at[-1] - at[0]) / factor))
-            for at, k in zip((zooms[-1].x, zooms[-1].y), corner, strict=True)
-        ]
-        zooms.append(trainability_landscape(side, **(options | {"x": ends[0], "y": ends[1]})))
+    zooms: list[Trainability] = []
+    for _ in progress(range(levels), "zooming in"):
+        if zooms:
+            corner = _densest_window(zooms[-1].converged, side // factor)
+            if corner is None:
+                break
+            ends = [
+                (float(at[k]), float(at[k] + (at[-1] - at[0]) / factor))
+                for at, k in zip((zooms[-1].x, zooms[-1].y), corner, strict=True)
+            ]
+            options |= {"x": ends[0], "y": ends[1]}
+        zooms.append(trainability_landscape(side, **options))
     return zooms
 
 
