@@ -11,8 +11,9 @@ import logging
 import math
 import multiprocessing
 import traceback
+import uuid
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import joblib
@@ -29,6 +30,7 @@ from fractal_tuner.trials import Trial
 Fold = dict[str, Any]
 
 _ATTEMPTS = 3  # of a candidate alone whose worker dies
+_PATIENCE = 3600.0  # seconds without any worker of a Dask cluster
 _CLUSTERS = {"distributed", "ray"}  # whose own errors tell of lost workers
 _LOGGER = logging.getLogger(__name__)
 
@@ -72,6 +74,9 @@ class Evaluation:
         if trial_timeout is not None:
             _check_processes(trial_timeout, owner.n_jobs)
             found["parallel"].timeout = trial_timeout
+        backend, _ = get_active_backend()
+        if type(backend).__name__ == "DaskDistributedBackend":
+            _harden_dask(backend)
 
     @property
     def _variables(self) -> Mapping[str, Any]:
@@ -107,21 +112,23 @@ class Evaluation:
         )
         self._tasks = _Tasks(context.call_on_fit_task_begin(estimator=self._owner))
 
-    def evaluate(self, batch: list[Trial]) -> list[list[Fold]]:
-        """The results of each trial, fold by fold.
+    def evaluate(self, batch: list[Trial]) -> Iterator[list[Fold]]:
+        """The results of each trial, fold by fold, from the moment they are known.
 
         If a worker dies, or a fit takes too long, nobody can tell which of the fits is to blame:
         the trials of the batch are then evaluated one by one.
         """
         try:
-            return self._evaluated(batch)
+            yield from self._evaluated(batch)
         except Exception as error:
             if not self._is_of_worker(error):
                 raise
             if len(batch) == 1:
-                return [self._tried_again(batch[0], error)]
+                yield self._tried_again(batch[0], error)
+                return
             _LOGGER.warning("%s; evaluating the batch again, one by one", _in_words(error))
-        return [folds for trial in batch for folds in self.evaluate([trial])]
+            for trial in batch:
+                yield from self.evaluate([trial])
 
     def end(self, results: list[Fold], table: dict[str, Any]) -> None:
         """Put the final table where the host keeps what the last batch returned.
@@ -135,6 +142,8 @@ class Evaluation:
             self._results = self._variables["results"]
         self._results.clear()
         self._results.update(table)
+        # The host sets these after the refit only, which may be interrupted.
+        self._owner.cv_results_, self._owner.n_splits_ = self._results, self.n_folds
         if self._tasks is not None:
             self._tasks.context.call_on_fit_task_end(estimator=self._owner)
 
@@ -159,7 +168,7 @@ class Evaluation:
     def _tried_again(self, trial: Trial, error: Exception) -> list[Fold]:
         """The results of a trial whose evaluation was cut off; failed ones if it always is."""
         n_attempts = 1
-        while n_attempts < _ATTEMPTS and not _is_timeout(error):
+        while n_attempts < _ATTEMPTS and not _is_final(error):
             _LOGGER.warning("%s; evaluating trial %d again", _in_words(error), trial.id)
             n_attempts += 1
             try:
@@ -174,7 +183,7 @@ class Evaluation:
         if _is_timeout(error):
             reason = f"TimeoutError: a fit took longer than trial_timeout={self._timeout!r} seconds"
         else:
-            reason = f"{_in_words(error)} ({n_attempts} times)"
+            reason = _in_words(error) + (f" ({n_attempts} times)" if n_attempts > 1 else "")
         return [self._failed_fold(reason) for _ in range(self.n_folds)]
 
     def _failed_fold(self, reason: str) -> Fold:
@@ -250,8 +259,58 @@ def _check_processes(trial_timeout: float, n_jobs: int | None) -> None:
         )
 
 
+def _harden_dask(backend: Any) -> None:
+    """Have joblib's Dask back end go on, or say why not, when workers are lost.
+
+    As it is (joblib 1.4 to 1.6), it waits forever for a task that Dask gave up or could not take,
+    lets the tasks of an aborted batch run on, evaluates in this very process as soon as one worker
+    is left, and ends the search when for some seconds there is none.
+    """
+    from joblib._utils import _TracebackCapturingWrapper
+
+    running: set[Any] = set()
+    n_cores = type(backend).effective_n_jobs
+
+    async def result_of(calls: Any) -> Any:
+        try:
+            batch, tasks = await backend._to_func_args(calls)
+        except Exception as error:  # the worker that was to hold the data is lost
+            raise concurrent.futures.BrokenExecutor(_in_words(error)) from error
+        call = _TracebackCapturingWrapper(batch)
+        key = f"{batch!r}-{uuid.uuid4().hex}"
+        future = backend.client.submit(call, tasks=tasks, key=key, **backend.submit_kwargs)
+        running.add(future)
+        try:
+            return await future
+        finally:
+            running.discard(future)
+
+    def submit(calls: Any, callback: Callable[[Any], None]) -> None:
+        async def answer() -> None:
+            try:
+                result = await result_of(calls)
+            except BaseException as error:
+                result = error
+            callback(result)
+
+        backend.client.loop.add_callback(answer)
+
+    def abort_everything(ensure_ready: bool = True) -> None:
+        backend.client.cancel(list(running))
+
+    backend.submit = backend.apply_async = submit  # the name changed after joblib 1.5
+    backend.abort_everything = abort_everything
+    backend.effective_n_jobs = lambda n_jobs: max(2, n_cores(backend, n_jobs))
+    backend.wait_for_workers_timeout = max(backend.wait_for_workers_timeout or 0, _PATIENCE)
+
+
 def _is_timeout(error: Exception) -> bool:
     return isinstance(error, multiprocessing.TimeoutError | TimeoutError)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another attempt would be of no use; Dask has then made its own."""
+    return _is_timeout(error) or type(error).__name__ == "KilledWorker"
 
 
 def _in_words(error: Exception) -> str:
