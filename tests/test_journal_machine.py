@@ -281,3 +281,19 @@ def test_asking_for_the_end_of_a_grid_does_not_decide_where_to_zoom(is_looked_at
     search.enqueue([{"x": 0.75}])
     search.tell(search.ask()[0].id, 1.0)
     assert search.ask()[0].params["x"] == pytest.approx(7 / 9)
+
+
+def test_a_complete_grid_opens_again_for_a_candidate_from_elsewhere(tmp_path):
+    options = {"points_per_dim": 4, "journal": tmp_path / "j"}
+    search = FactorialZoom({"x": Real(0, 1)}, **options)
+    for trial in search.ask(4):
+        search.tell(trial.id, error="no luck")
+    assert search.finished
+    assert search.stop_reason == "grid complete"
+    trial = search.add({"x": 0.25})
+    assert search.ask() == []
+    search.tell(trial.id, 1.0)
+    proposed = [trial.params for trial in search.ask(2)]
+    search.close()
+    with FactorialZoom({"x": Real(0, 1)}, **options) as again:
+        assert [trial.params for trial in again.ask(2)] == proposed != []

@@ -144,6 +144,7 @@ class Search(ABC):
         key = self.space.key(params)
         trial = self.trials.add(key, window or Window.whole(len(self.space)))
         self._keys.add(key)
+        self.stop_reason = None  # it may open a grid again that was complete
         return trial
 
     def enqueue(self, candidates: Iterable[Mapping[str, Any]]) -> list[Trial]:
@@ -176,6 +177,7 @@ class Search(ABC):
         self._keys |= set(new)
         self._orphans += trials
         self._rewind()  # where to zoom may have been decided when somebody only asked for the end
+        self.stop_reason = None
         return trials
 
     def tell(
