@@ -27,7 +27,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from fractal_tuner.dimensions import Categorical
+from fractal_tuner.dimensions import Categorical, Dimension
 from fractal_tuner.evaluation import Evaluation, Fold
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
 from fractal_tuner.space import Parameter, SearchSpace, as_space
@@ -334,7 +334,7 @@ class FractalSearchCV(BaseSearchCV):
 
     def _make_search(self, host: Evaluation) -> Search:
         """The search, after everything that can be wrong about it was looked for."""
-        space = as_space(self._given_space)
+        space = _space_of(self._given_space)
         _check_names(space, self.estimator)
         limits = (self.n_iter, self.max_time, self.target_score, self.tolerance)
         is_endless = space.size == math.inf and all(limit is None for limit in limits)
@@ -462,6 +462,19 @@ def _beatable(fold: Fold) -> Fold:
     else:
         beatable = math.nan if scores == math.inf else scores
     return fold | {"test_scores": beatable}
+
+
+def _space_of(given: Any) -> SearchSpace:
+    """The space; if it is a faulty grid of lists, the error is in the host's words."""
+    try:
+        return as_space(given)
+    except (TypeError, ValueError):
+        grids = [given] if isinstance(given, Mapping) else given
+        if all(isinstance(grid, Mapping) for grid in grids):
+            values = [value for grid in grids for value in grid.values()]
+            if not any(isinstance(v, Dimension) or hasattr(v, "rvs") for v in values):
+                ParameterGrid(grids)
+        raise
 
 
 def _check_names(space: SearchSpace, estimator: Any) -> None:

@@ -455,7 +455,7 @@ def test_error_score_raise_raises_at_once(tmp_path):
     [
         ({}, {}, "empty"),
         ([], {}, "empty"),
-        ({"x": []}, {}, "'x'.*at least one"),
+        ({"x": []}, {}, "'x'.*non-empty"),
         ({"x": "abc"}, {}, "'x'.*'abc'"),
         ({"x": 3}, {}, "'x'.*3"),
         ([("x", [1]), ("x", [2])], {}, "list of search spaces needs dicts"),
