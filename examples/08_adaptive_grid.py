@@ -9,7 +9,8 @@ First a landscape with a broad basin, the decoy, and a narrow one that is higher
 points" of the first grid it was built to trap the classic search; "anywhere" it lies at random.
 
 Then the deck's own landscape, moved at random, so that no grid is favoured: many peaks, each much
-narrower than the space. One says little about where the next is, and neither search is surely ahead.
+narrower than the space. One says little about where the next is, and neither search is ahead for
+certain.
 """
 
 import matplotlib.pyplot as plt
