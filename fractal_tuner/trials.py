@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import time
 import warnings
@@ -124,7 +125,8 @@ class TrialLog:
         Complete and failed trials, in the order of telling.
     header : dict
         As given, or as found in the journal; with the space, and the version of the package that
-        began the journal.
+        began the journal. Any version continues a journal whose format it knows; no trial is lost,
+        but what is proposed next is up to the version that runs.
 
     Raises
     ------
@@ -205,13 +207,12 @@ class TrialLog:
         # A seed that was drawn for the unbroken search is the seed of the continued one.
         if self.header.get("seed", 0) is None:
             self.header["seed"] = found.get("seed")
-        for name in compared or sorted({*found, *self.header} - {"version"}):
+        first = ("strategy", "space")  # what else differs may follow from these
+        others = sorted({*found, *self.header} - {"version", *first})
+        for name in compared or (*first, *others):
             if not _equal(found.get(name), self.header.get(name)):
-                place, theirs, ours = _difference(name, found.get(name), self.header.get(name))
-                raise ValueError(
-                    f"{path} belongs to another search: its {place} is {theirs}, here it is "
-                    f"{ours}. Use another file, or the same {name}"
-                )
+                refusal = _refusal(name, found.get(name), self.header.get(name))
+                raise ValueError(f"{path} belongs to another search: {refusal}")
         self.header = found
         for record in records[1:]:
             self._replay(record)
@@ -369,6 +370,8 @@ class Journal:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_file():
             raise ValueError(f"{self.path} cannot be a journal: it is no regular file")
+        if self.path.parent.exists() and not self.path.parent.is_dir():
+            raise ValueError(f"{self.path} cannot be a journal: {self.path.parent} is no folder")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not self.path.exists()
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
@@ -473,6 +476,7 @@ class Journal:
 
 
 _MAGIC = b'{"crc":"'
+_HASH = re.compile("'[0-9a-f]{32,}'")  # tells a reader nothing
 
 
 def _ask_record(trial: Trial) -> dict[str, Any]:
@@ -503,13 +507,42 @@ def _parse(data: bytes, name: str) -> tuple[list[dict[str, Any]], int]:
                 break
             raise ValueError(f"line {number} of {name} is damaged; the lines before it are whole")
         record = json.loads(body)
-        if record.pop("v", None) != FORMAT:
-            raise ValueError(f"line {number} of {name} has a format this version cannot read")
+        if (version := record.pop("v", None)) != FORMAT:
+            raise ValueError(
+                f"line {number} of {name} has format {version}, this version of fractal_tuner "
+                f"reads format {FORMAT}: use the version that wrote it, or another journal"
+            )
         if record.pop("seq", None) != len(records):
             raise ValueError(f"line {number} of {name} is out of sequence")
         records.append(record)
         good += len(line)
     return records, good
+
+
+_OTHER_DATA = "a journal holds for one set of data: use another journal for other data"
+# What to do about a difference, by the entry of the header or of the fingerprint.
+_ADVICE = {
+    "X": _OTHER_DATA,
+    "y": _OTHER_DATA,
+    "fit": _OTHER_DATA,
+    "score": _OTHER_DATA,
+    "folds": "set random_state and all else of the splitter as they were, or use another journal",
+    "seed": "set it (random_state) as it was, or to None, or use another journal",
+    "space": "use another journal for another space; it can begin with the best candidates of this "
+    "one, see warm_start_from and starting_points",
+}
+
+
+def _refusal(name: str, found: Any, here: Any) -> str:
+    """What of a header's entry differs, and what to do about it."""
+    place, theirs, ours = _difference(name, found, here)
+    entry = place.removeprefix("fingerprint ")
+    if _HASH.fullmatch(theirs) and _HASH.fullmatch(ours):
+        said = f"its fingerprint of {entry} differs"
+    else:
+        said = f"its {place} is {theirs}, here it is {ours}"
+    advice = _ADVICE.get(entry.split()[0], "set it as it was, or use another journal")
+    return f"{said}; {advice}"
 
 
 def _equal(a: Any, b: Any) -> bool:
