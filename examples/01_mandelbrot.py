@@ -6,10 +6,10 @@ A point c belongs to the set if z -> z^2 + c, from 0, stays bounded. The boundar
 - of cells where a centre inside has a neighbour outside: they miss all threads thinner than a cell;
 - of cells that the boundary comes near, by an estimate of each point's distance from it.
 
-Both lie on straight lines, and both miss 2. The first does not even move with finer cells, and sees
-nothing of the nearer views, which are all threads; the second rises, slowly, and is higher nearer
-the boundary: what makes up the dimension is deep inside, where no grid of an affordable side comes.
-A straight line is no proof, and an interval speaks of the scales that were counted, not of those
+Both lie on straight lines, and both miss 2. The first does not even move with finer cells, and
+sees nothing in the nearest views, which hold threads alone; the second rises, slowly, and is higher
+nearer the boundary: what makes up the dimension is deep inside, where no affordable grid comes. A
+straight line is no proof, and an interval speaks of the scales that were counted, not of those
 below.
 
 Slide 1 of the deck draws the same set, though not on the axes it prints: its loops take c from -1.5
@@ -41,7 +41,7 @@ def distances(centre, width, steps, side):
         z = z**2 + c
         size = np.abs(z)
         out = size > FAR
-        # Within a factor of 2 (Milnor, Dynamics in One Complex Variable, appendix G).
+        # Within a factor of 2: Milnor, Dynamics in One Complex Variable, on computer graphics.
         distance[here[out]] = size[out] * np.log(size[out]) / np.abs(slope[out])
         here, z, slope, c = here[~out], z[~out], slope[~out], c[~out]
     return distance.reshape(side, side) * side / width
