@@ -44,11 +44,11 @@ if TYPE_CHECKING:
         RoughnessDisplay,
         SliceDisplay,
         TimelineDisplay,
-        TrainabilityDisplay,
         ZoomedViewsDisplay,
         ZoomPathDisplay,
     )
     from fractal_tuner.report.report import Report, analyze
+    from fractal_tuner.report.trainability_map import TrainabilityDisplay
     from fractal_tuner.search import FactorialZoom, ZoomSearch
     from fractal_tuner.search_cv import FractalSearchCV
     from fractal_tuner.space import SearchSpace
@@ -165,7 +165,7 @@ _HOMES = {
     "CoverageDisplay": "report",
     "NoiseDisplay": "report",
     "DistributionDisplay": "report",
-    "TrainabilityDisplay": "report",
+    "TrainabilityDisplay": "report.trainability_map",
 }
 
 

@@ -11,7 +11,6 @@ from fractal_tuner.report.pairs import ContourDisplay
 from fractal_tuner.report.parallel import ParallelCoordinatesDisplay
 from fractal_tuner.report.slices import SliceDisplay
 from fractal_tuner.report.timeline import TimelineDisplay
-from fractal_tuner.report.trainability_map import TrainabilityDisplay
 from fractal_tuner.report.variogram import RoughnessDisplay
 from fractal_tuner.report.zoom_path import ZoomPathDisplay
 from fractal_tuner.report.zoomed_views import ZoomedViewsDisplay
@@ -31,5 +30,4 @@ __all__ = [
     "CoverageDisplay",
     "NoiseDisplay",
     "DistributionDisplay",
-    "TrainabilityDisplay",
 ]
