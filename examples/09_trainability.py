@@ -86,7 +86,7 @@ for name, network in NETWORKS.items():
     displays[name] = TrainabilityDisplay(zooms)
     rows = displays[name].table()
     values = ["none" if r["reason"] else f"{r['dimension']:.2f}" for r in rows]
-    spans = ["" if r["reason"] else f"{r['low']:.2f}-{r['high']:.2f}" for r in rows]
+    spans = ["-" if r["reason"] else f"{r['low']:.2f}-{r['high']:.2f}" for r in rows]
     print(f"{name:16}", *(f"{value:>10}" for value in values))
     print(f"{'':16}", *(f"{span:>10}" for span in spans), flush=True)
 found = [d for display in displays.values() for d in display.dimensions]
