@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -29,6 +30,7 @@ from fractal_tuner.report import words
 from fractal_tuner.trials import Trial, TrialLog
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _SHUFFLES = 200
@@ -225,14 +227,17 @@ class NoiseFloor:
                 f"{np.nanmin(z):.3f} to {np.nanmax(z):.3f}, means of {k} trainings in each of "
                 f"{z.size} cells",
             ),
-            ("noise", f"one training scatters by {_said(one, 4)}, a mean by {mean_sd:.4f}:"),
-            ("", f"{words.share(share)} of the variance between cells"),
+            (
+                "noise",
+                f"one training scatters by {_said(one, 4)}, a mean by {mean_sd:.4f}: "
+                f"{words.share(share)} of the variance between cells",
+            ),
             ("best", self._best()),
             ("roughness", self._rough()),
             ("steepness", self._steep()),
             ("complexity", f"{_said(local_complexity(self.landscape), 4)} beyond the noise"),
             (f"  and {score_name}", self._goes_along()),
-            ("with other seeds", "the pictures of two halves of the repeats correlate:"),
+            ("two sets of seeds", "the picture of one correlates with that of the other:"),
             ("  steepness", _correlated(*map(self.steepness, self.halves))),
             ("  complexity", _correlated(*map(self.complexity, self.halves))),
             ("level set", self._level()),
@@ -240,10 +245,20 @@ class NoiseFloor:
         ]
         if np.isfinite(z).all():
             rows.append(("steep cells", self._recipe()))
-        return "\n".join(f"{name:18}{text}" for name, text in rows)
+        room = " " * 19
+        return "\n".join(
+            fill(
+                text,
+                98,
+                initial_indent=f"{name:19}",
+                subsequent_indent=room,
+                break_on_hyphens=False,
+            )
+            for name, text in rows
+        )
 
     def _best(self) -> str:
-        found = indistinguishable(self.trials, test_ratio=0.0)  # seeds share no training data
+        found = indistinguishable(self.trials, test_ratio=0.0)  # seeds are independent
         if found.best is None:
             return "none"
         return (
@@ -276,18 +291,23 @@ class NoiseFloor:
         error = math.sqrt(self.landscape.noise_variance or 0.0)
         return contour_dimension(self.landscape.scores, self.threshold, noise_sd=error)
 
-    def _recipe(self) -> str:
+    @cached_property
+    def steep_cells_slope(self) -> tuple[float, float, float]:
+        """The slides' dimension, and the 2.5 and 97.5 % quantiles of that of noise alone."""
         rng = np.random.default_rng(0)
         alone = [-self._steep_cells(self.shuffled(rng)).slope for _ in range(_SHUFFLES)]
         low, high = np.quantile(alone, [0.025, 0.975])
-        measured = -self._steep_cells(self.landscape).slope
-        return f"the slides' dimension is {measured:.2f}; of noise alone {low:.2f} to {high:.2f}"
+        return -self._steep_cells(self.landscape).slope, float(low), float(high)
+
+    def _recipe(self) -> str:
+        slope, low, high = self.steep_cells_slope
+        return f"the slides' dimension is {slope:.2f}; of noise alone {low:.2f} to {high:.2f}"
 
     def _steep_cells(self, landscape: Landscape) -> LogLogLine:
         return steep_cell_counts(landscape.scores)
 
     def plot_maps(self, score_name: str = "score") -> Figure:
-        """Scores, smoothed, steepness, complexity; above as measured, below of noise alone."""
+        """Scores, smoothed, their gradient and complexity; as measured, and of noise alone."""
         from matplotlib import pyplot as plt
         from matplotlib.ticker import MaxNLocator
 
@@ -299,7 +319,7 @@ class NoiseFloor:
         columns: list[tuple[str, str, Callable[[Landscape], Landscape], str]] = [
             ("Measured", score_name, lambda shown: shown, SCORES),
             ("Smoothed", score_name, self.smoothed, SCORES),
-            ("Steepness", f"{score_name} per range", self.steepness, AMOUNTS),
+            ("Gradient magnitude", f"{score_name} per range", self.steepness, AMOUNTS),
             ("Local complexity", f"spread of {score_name}", self.complexity, AMOUNTS),
         ]
         with styled(), plt.rc_context({"font.size": 12}):
@@ -322,7 +342,7 @@ class NoiseFloor:
                             ax.set(**{f"{side}label": ""})
                 bar = figure.colorbar(image, ax=axes[:, j], location="bottom", aspect=18, pad=0.02)
                 bar.set_label(short(label, 30))
-                bar.ax.xaxis.set_major_locator(MaxNLocator(4))
+                bar.ax.xaxis.set_major_locator(MaxNLocator(3))
                 axes[0, j].set_title(title)
             k = self.repeats.shape[-1]
             for ax, text in zip(axes[:, 0], (f"mean of {k} seeds", "noise alone"), strict=True):
@@ -333,7 +353,7 @@ class NoiseFloor:
         """The level set, the slides' count of steep cells, and the variogram."""
         from matplotlib import pyplot as plt
 
-        from fractal_tuner.report.drawing import COLOR, SECOND, log_ticks, styled
+        from fractal_tuner.report.drawing import styled
         from fractal_tuner.report.maps import Map
         from fractal_tuner.report.variogram import RoughnessDisplay
 
@@ -351,24 +371,34 @@ class NoiseFloor:
                 scale.label(left, side, name, limits)
             left.set_title(f"Bright: {score_name} above its median\nhatched: within its noise")
 
-            rng = np.random.default_rng(0)
-            for i in range(20):
-                line = self._steep_cells(self.shuffled(rng))
-                label = "noise alone, 20 times" if i == 0 else None
-                middle.loglog(line.x, line.y, color=SECOND, alpha=0.35, label=label)
-            line = self._steep_cells(self.landscape)
-            middle.loglog(line.x, line.y, "o-", color=COLOR, label="measured")
-            for axis, values in ((middle.xaxis, line.x), (middle.yaxis, line.y)):
-                log_ticks(axis, values.min(), values.max())
-            middle.set(xlabel="side of a box, in cells", ylabel="boxes with a steep cell")
-            middle.set_title("The slides' count of steep cells\ndoes not know noise")
-            middle.legend(frameon=False)
-
+            self._draw_steep_cells(middle)
             RoughnessDisplay(self.landscape, self.roughness).plot(right)
             right.set_title("", loc="right")  # the room of a legend above
             right.set_title(f"The variogram of the means\nverdict: {self.roughness.verdict}")
             right.legend(frameon=False, loc="upper left")
         return figure
+
+    def _draw_steep_cells(self, ax: Axes) -> None:
+        from fractal_tuner.report.drawing import COLOR, SECOND, log_ticks, say_instead
+
+        if not np.isfinite(self.landscape.scores).all():
+            say_instead(ax, "the slides' count needs all cells, and some failed")
+            return
+        rng = np.random.default_rng(0)
+        for i in range(20):
+            line = self._steep_cells(self.shuffled(rng))
+            label = "noise alone, 20 times" if i == 0 else None
+            ax.loglog(line.x, line.y, color=SECOND, alpha=0.35, label=label)
+        line = self._steep_cells(self.landscape)
+        ax.loglog(line.x, line.y, "o-", color=COLOR, label="measured")
+        log_ticks(ax.yaxis, line.y.min(), line.y.max())
+        ax.set_xticks(line.x, [f"{side:g}" for side in line.x])
+        ax.minorticks_off()
+        ax.set(xlabel="side of a box, in cells", ylabel="boxes with a steep cell")
+        slope, low, high = self.steep_cells_slope
+        noise = f"noise alone {low:.2f} to {high:.2f}"
+        ax.set_title(f"The slides' count of steep cells\nD = {slope:.2f}, {noise}")
+        ax.legend(frameon=False)
 
 
 def _said(found: Estimate, digits: int) -> str:

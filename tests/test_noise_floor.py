@@ -65,7 +65,7 @@ def test_without_noise_there_is_none():
     assert found.training_sd.value == 0
     assert found.noise.scores.tolist() == np.zeros((8, 8)).tolist()
     assert found.is_certain.all()
-    assert "roughness         smooth" in found.summary()
+    assert "roughness          smooth" in found.summary()
 
 
 def test_halves_are_of_different_repeats():
@@ -83,6 +83,7 @@ def test_a_failed_cell_is_a_hole():
     assert np.isnan(found.landscape.scores).sum() == 1
     assert np.isfinite(found.training_sd.value)
     assert "steep cells" not in found.summary()  # smoothing would spread the hole
+    assert len(found.plot_sets().axes) == 3
 
 
 def test_even_lines_are_laid_over_uneven_integers():
