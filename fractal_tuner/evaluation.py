@@ -111,6 +111,7 @@ class Evaluation:
             task_name="search", max_subtasks=n_tasks, sequential_subtasks=False
         )
         self._tasks = _Tasks(context.call_on_fit_task_begin(estimator=self._owner))
+        context.max_subtasks = None  # more than announced if workers die
 
     def evaluate(self, batch: list[Trial]) -> Iterator[list[Fold]]:
         """The results of each trial, fold by fold, from the moment they are known.
@@ -162,7 +163,9 @@ class Evaluation:
             if failed is None:
                 raise
             results = failed
-        self._count(n_fits)
+        finally:
+            if self._tasks is not None:
+                self._tasks.first += n_fits
         return [results[i : i + self.n_folds] for i in range(0, n_fits, self.n_folds)]
 
     def _tried_again(self, trial: Trial, error: Exception) -> list[Fold]:
@@ -179,7 +182,6 @@ class Evaluation:
                 error = again
         if self._owner.error_score == "raise":
             raise error
-        self._count(self.n_folds)
         if _is_timeout(error):
             reason = f"TimeoutError: a fit took longer than trial_timeout={self._timeout!r} seconds"
         else:
@@ -194,10 +196,6 @@ class Evaluation:
         fold = {"fit_error": reason, "test_scores": scores, "n_test_samples": 0}
         fold |= {"fit_time": math.nan, "score_time": math.nan}
         return fold | {"train_scores": scores} if self._owner.return_train_score else fold
-
-    def _count(self, n_fits: int) -> None:
-        if self._tasks is not None:
-            self._tasks.first += n_fits
 
     def _is_of_worker(self, error: Exception) -> bool:
         """Whether an error tells that a worker was lost, or had to be ended, and not of a fit."""
@@ -232,20 +230,16 @@ class _Tasks:
     """A callback context in which each batch goes on counting tasks where the last one ended.
 
     The host numbers the tasks of every batch from 0. A context for each batch would do too, but a
-    progress bar would then have a line for each. A batch that is evaluated again has the tasks it
-    had before.
+    progress bar would then have a line for each. A batch that is evaluated again has new tasks:
+    the host's progress bar breaks when a task ends twice.
     """
 
     def __init__(self, context: Any) -> None:
         self.context = context
         self.first = 0
-        self._made: dict[int, Any] = {}
 
     def subcontext(self, *, task_id: int, **options: Any) -> Any:
-        number = self.first + task_id
-        if number not in self._made:
-            self._made[number] = self.context.subcontext(task_id=number, **options)
-        return self._made[number]
+        return self.context.subcontext(task_id=self.first + task_id, **options)
 
 
 def _check_processes(trial_timeout: float, n_jobs: int | None) -> None:
