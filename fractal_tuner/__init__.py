@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fractal_tuner.analysis.estimate import Estimate
     from fractal_tuner.analysis.importance import importance
     from fractal_tuner.analysis.local import gradient_magnitude, local_complexity, map_correlation
+    from fractal_tuner.analysis.choice import robust_best
     from fractal_tuner.analysis.noise import corrected_best, indistinguishable, noise_share
     from fractal_tuner.analysis.optimum import (
         basins,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from fractal_tuner.search_cv import FractalSearchCV
     from fractal_tuner.space import SearchSpace
     from fractal_tuner.trials import Trial, TrialLog, Window
+    from fractal_tuner.warm_start import starting_points
 
 __version__ = "0.1.0"
 
@@ -69,6 +71,7 @@ __all__ = [
     "Trial",
     "TrialLog",
     "Window",
+    "starting_points",
     # the same search inside scikit-learn and Keras Tuner
     "FractalSearchCV",
     "FractalOracle",
@@ -91,6 +94,7 @@ __all__ = [
     "noise_share",
     "indistinguishable",
     "corrected_best",
+    "robust_best",
     "domain_edges",
     "basins",
     "plateau_share",
@@ -126,6 +130,7 @@ _HOMES = {
     "Trial": "trials",
     "TrialLog": "trials",
     "Window": "trials",
+    "starting_points": "warm_start",
     "FractalSearchCV": "search_cv",
     "FractalOracle": "oracle",
     "FractalTuner": "oracle",
@@ -145,6 +150,7 @@ _HOMES = {
     "noise_share": "analysis.noise",
     "indistinguishable": "analysis.noise",
     "corrected_best": "analysis.noise",
+    "robust_best": "analysis.choice",
     "domain_edges": "analysis.optimum",
     "basins": "analysis.optimum",
     "plateau_share": "analysis.optimum",

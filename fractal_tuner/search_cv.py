@@ -65,7 +65,7 @@ class FractalSearchCV(BaseSearchCV):
         As in ``GridSearchCV``. With several metrics, the one named here steers the search; if none
         is named (False, or a callable), the first. With one metric, "robust" takes, of the
         candidates whose folds cannot be told from the best ones, the one with the best neighbours:
-        see :func:`fractal_tuner.analysis.choice.robust_best`.
+        see :func:`robust_best`.
     random_state : int, RandomState instance or None, default=None
         Seed of ``strategy="zoom"``. The factorial strategy is not random.
     strategy : {"zoom", "factorial"}, default="zoom"
@@ -102,7 +102,7 @@ class FractalSearchCV(BaseSearchCV):
         An earlier search, of whatever tool :func:`analyze` can read. The best of its candidates,
         and the best of other basins, are evaluated first where they fit the space; how many others
         do not is said in a warning. Parameters that it did not have are taken as the estimator has
-        them. Its scores are not used: see :func:`fractal_tuner.warm_start.starting_points`.
+        them. Its scores are not used: see :func:`starting_points`.
     param_grid : dict or list of dicts, optional
         The name that ``GridSearchCV`` has for ``param_distributions``; give one of the two.
 

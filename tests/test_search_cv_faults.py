@@ -497,7 +497,7 @@ def client():
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",
             scheduler_kwargs={"allowed_failures": 1},
             silence_logs=50,
         ) as cluster,
