@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy import stats
+from scipy.ndimage import uniform_filter
 
 from fractal_tuner.analysis.boxcount import BoxDimension, contour_dimension
 from fractal_tuner.analysis.estimate import Estimate
@@ -210,16 +211,21 @@ class NoiseFloor:
 
     @cached_property
     def is_certain(self) -> np.ndarray:
-        """Cells farther from the threshold than 1.96 standard errors of their mean, bool."""
-        error = math.sqrt(self.landscape.noise_variance or 0.0)
-        far = np.abs(self.landscape.scores - self.threshold) > _NORMAL * error
-        return np.asarray(far)
+        """Cells farther from the threshold than 1.96 standard errors of their mean, bool.
+
+        The noise is that of the 3 x 3 cells around: in a landscape it need not be the same.
+        """
+        variance = self.repeats.var(-1, ddof=1) / self.repeats.shape[-1]
+        known = np.where(np.isfinite(variance), variance, self.landscape.noise_variance)
+        error = np.sqrt(uniform_filter(known, 3, mode="nearest"))
+        return np.asarray(np.abs(self.landscape.scores - self.threshold) > _NORMAL * error)
 
     def summary(self, score_name: str = "score") -> str:
         """The findings in lines, each with its doubt."""
         z = self.landscape.scores
         k = self.repeats.shape[-1]
         one, mean_sd = self.training_sd, math.sqrt(self.landscape.noise_variance or 0.0)
+        usual = float(np.nanmedian(self.repeats.std(-1, ddof=1)))
         share = mean_sd**2 / float(np.nanvar(z, ddof=1))
         rows = [
             (
@@ -230,7 +236,8 @@ class NoiseFloor:
             (
                 "noise",
                 f"one training scatters by {_said(one, 4)}, a mean by {mean_sd:.4f}: "
-                f"{words.share(share)} of the variance between cells",
+                f"{words.share(share)} of the variance between cells; in half of the cells a "
+                f"training scatters by less than {usual:.4f}",
             ),
             ("best", self._best()),
             ("roughness", self._rough()),
@@ -340,6 +347,8 @@ class NoiseFloor:
                         scale.label(ax, side, name, limits)
                         if (side, i) == ("x", 0) or (side == "y" and j > 0):
                             ax.set(**{f"{side}label": ""})
+                    if ax.get_xscale() == "linear":
+                        ax.locator_params(axis="x", nbins=5)
                 bar = figure.colorbar(image, ax=axes[:, j], location="bottom", aspect=18, pad=0.02)
                 bar.set_label(short(label, 30))
                 bar.ax.xaxis.set_major_locator(MaxNLocator(3))
