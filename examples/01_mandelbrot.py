@@ -9,11 +9,11 @@ A point c belongs to the set if z -> z^2 + c, from 0, stays bounded. The boundar
 Both lie on straight lines, and both miss 2. The first does not even move with finer cells, and
 sees nothing in the nearest views, which hold threads alone; the second rises, slowly, and is higher
 nearer the boundary: what makes up the dimension is deep inside, where no affordable grid comes. A
-straight line is no proof, and an interval speaks of the scales that were counted, not of those
-below.
+straight line is no proof. The numbers in brackets are the uncertainty of the fit, for the scales
+that were counted. They are no interval for the truth, which none of them holds.
 
-Slide 1 of the deck draws the same set, though not on the axes it prints: its loops take c from -1.5
-to -0.5 and from -1i to 0.
+Slide 1 of the deck draws the same set; only the axes it prints are others than those of its loops,
+which take c from -1.5 to -0.5 and from -1i to 0.
 """
 
 import matplotlib.pyplot as plt
@@ -49,7 +49,7 @@ def distances(centre, width, steps, side):
 
 def table(label, rows, found):
     """The dimension of the boundary, by centres of cells and by distances."""
-    print(f"  {label:>13}  by centres of cells    by distances")
+    print(f"  {label:>13}  by centres of cells    by distances (and the uncertainty of the fit)")
     for row, pair in zip(rows, found, strict=True):
         words = [
             "too few cells" if d.reason else f"{d.value:.2f} ({d.low:.2f} to {d.high:.2f})"
@@ -76,19 +76,30 @@ widths = [width for _, width, _ in VIEWS]
 print(f"\nNearer, {side} cells a side; theory: 2 in each view")
 table("width of view", widths, map(both, views))
 
-figure = plt.figure(figsize=(11, 6.4), layout="constrained")
-above, below = figure.subfigures(2, 1, height_ratios=(1, 1.2))
+small = {"axes.titlesize": "medium", "legend.fontsize": "small", "legend.title_fontsize": "small"}
+plt.rcParams.update(small)
+figure = plt.figure(figsize=(11, 6.5), layout="constrained")
+above, below = figure.subfigures(2, 1)
 axes = above.subplots(1, len(VIEWS))
-for ax, distance, width in zip(axes, views, widths, strict=True):
+for ax, distance, (centre, width, _) in zip(axes, views, VIEWS, strict=True):
     ends = np.array([-0.5, 0.5, -0.5, 0.5]) * width
     shown = ax.imshow(
         np.maximum(distance / side, 1e-4).T, norm=LogNorm(1e-4, 0.3), origin="lower", extent=ends
     )
-    ax.set(title=f"view {width:g} wide", xticks=[], yticks=[])
+    ax.set_title(f"{width:g} wide, around {'c1' if centre == SEAHORSE else centre}")
+    ax.set(xlabel="Re c", ylabel="Im c", xticks=[], yticks=[])
+for ax, (centre, _, _), (near, width, _) in zip(axes, VIEWS, VIEWS[1:], strict=False):
+    at = np.array([(near - centre).real, np.imag(near - centre)])
+    style = {"fill": False, "edgecolor": "red", "linewidth": 1.5}
+    ax.add_patch(plt.Rectangle(at - width / 2, width, width, **style))  # the next view
+above.suptitle(
+    f"c1 = {SEAHORSE.real:.6f} + {SEAHORSE.imag:.6f}i; red frames: the next view", size="medium"
+)
 above.colorbar(shown, ax=axes, label="distance from the set\n(widths of the view)", pad=0.01)
 
 left, right = below.subplots(1, 2)
-BoxCountingDisplay(whole[-1][1], of=f"the boundary, {sides[-1]} cells a side", smooth=1).plot(left)
+of = f"the boundary, by distances, {sides[-1]} cells a side"
+BoxCountingDisplay(whole[-1][1], of=of, smooth=1).plot(left)
 names = ["by centres of cells inside", "by distances"]
 for k, (name, marker) in enumerate(zip(names, "so", strict=True)):
     value, low, high = np.array([(d[k].value, d[k].low, d[k].high) for d in whole]).T
@@ -99,6 +110,9 @@ for k, (name, marker) in enumerate(zip(names, "so", strict=True)):
 right.axhline(2, color="black", linestyle="--", label="theory")
 right.set(xscale="log", xticks=sides, xticklabels=sides, ylim=(0.95, 2.15))
 right.xaxis.set_minor_locator(NullLocator())
-right.set(xlabel="cells a side", ylabel="dimension, 95 % interval")
-right.legend(frameon=False, fontsize="small", ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+right.set(xlabel="cells a side", ylabel="dimension")
+title = "bars: uncertainty of the fit, no interval for the truth"
+right.legend(
+    frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), title=title, alignment="left"
+)
 save(figure, args.out / "01-mandelbrot.png")
