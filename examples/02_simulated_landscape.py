@@ -10,7 +10,6 @@ fractal it would not fall.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 from scipy.optimize import minimize
 
 from fractal_tuner.gallery import options, save
@@ -31,11 +30,11 @@ def unexplained(x, y, z, degree):
 
 args = options(__doc__, takes="about 3 seconds", quick="about 2 seconds: coarser views")
 side = 60 if args.quick else 400
-peak = minimize(lambda at: -landscape(*at), [0.15, 0.0]).x
-print(f"the highest peak: {landscape(*peak):.3f} at x = {peak[0]:.3f}, y = {abs(peak[1]):.3f}\n")
+peak = np.abs(minimize(lambda at: -landscape(*at), [0.15, 0.0]).x.round(3))
+print(f"the highest peak: {landscape(*peak):.3f} at x = {peak[0]:.3f}, y = {peak[1]:.3f}\n")
 print("  centre  width of view  lowest  highest  not a plane  not a parabola")
 
-figure, axes = plt.subplots(2, 4, figsize=(11, 5.8), layout="constrained")
+figure, axes = plt.subplots(2, 4, figsize=(11, 6.6), layout="constrained")
 for row, name, centre in zip(axes, ["origin", "peak"], [np.zeros(2), peak], strict=True):
     for ax, width in zip(row, [4, 1, 0.25, 0.0625], strict=True):
         near = np.linspace(-width / 2, width / 2, side)
@@ -46,16 +45,21 @@ for row, name, centre in zip(axes, ["origin", "peak"], [np.zeros(2), peak], stri
         print(f"  {name:6}  {width:>13g}  {ends}  {rest[0]:11.2%}  {rest[1]:14.2%}")
 
         filled = ax.contourf(x, y, z, levels=30, cmap="viridis")
-        ticks = MaxNLocator(4)
-        bar = figure.colorbar(filled, ax=ax, location="bottom", aspect=25, ticks=ticks)
+        figure.colorbar(
+            filled, ax=ax, location="bottom", ticks=[z.min(), z.max()], format="%.3f", label="score"
+        )
+        ax.set_title(f"{width:g} wide", size="medium")
+        ends = np.array([-0.5, 0, 0.5]) * width
+        ax.set(aspect="equal", xticks=centre[0] + ends, yticks=centre[1] + ends)
+        ax.tick_params(labelsize="small", pad=7)
+        ax.xaxis.set_major_formatter("{x:.4g}")
+        ax.yaxis.set_major_formatter("{x:.4g}")
         if ax is row[0]:
-            bar.set_label("performance")
-        ax.set(aspect="equal", title=f"{width:g} wide, around the {name}")
-        ax.title.set_size("medium")
-        ax.locator_params(nbins=4)
+            ax.set_ylabel(f"around the {name}\nhyperparameter 2 (y)")
         if width > 0.0625:  # the next view
             corner = centre - width / 8
             ax.add_patch(plt.Rectangle(corner, width / 4, width / 4, fill=False, edgecolor="white"))
-figure.supxlabel("hyperparameter 1 (x)")
-figure.supylabel("hyperparameter 2 (y)")
+figure.supxlabel("hyperparameter 1 (x)", size="medium")
+title = "frames: the next view; each view has its own colours, from its lowest to its highest score"
+figure.suptitle(title, size="medium")
 save(figure, args.out / "02-simulated-landscape.png")
