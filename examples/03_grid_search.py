@@ -51,12 +51,17 @@ for edge in domain_edges(search.trials).edges:
     advice = "leave it" if edge.points_outward is False else "widen the range there"
     print(f"the best {edge.name} is at the {edge.side} end of its range, {edge.bound:g}: {advice}")
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
 x, y, z = theirs.T
 dots = left.scatter(x, y, c=z, s=1e4 / n**2, marker="o", cmap="viridis")
 figure.colorbar(dots, label="score")
+star = {"markersize": 15, "markerfacecolor": "#f2b705", "markeredgecolor": "black"}
+left.plot(*theirs[z.argmax(), :2], "*", **star, label=f"best score: {z.max():.3f}")
 left.set(xlabel="learning_rate", ylabel="hidden_units")
-left.set_title(f"ParameterGrid, {n} x {n} points", pad=30)
+left.set_title(f"the loop over ParameterGrid, {n} x {n} points", pad=30)
 LandscapeDisplay.from_search(search).plot(right)
-right.set_title("FactorialZoom(levels=1), as cells", pad=30)
+right.set_title("the same by FactorialZoom(levels=1), as cells", pad=30)
+for ax in (left, right):
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
+    ax.set(xlim=(-0.005, 0.106), ylim=(5, 105))  # room for the star
 save(figure, args.out / "03-grid-search.png")
