@@ -5,7 +5,7 @@ Slide 4 of the deck looks for structures that repeat at all scales. Three landsc
 
 - the simulated landscape of the deck is smooth: its graph has dimension 2, nearer it is a plane;
 - waves of Takagi and Landsberg in three directions are a fractal: each view is the one before, but
-  for a plane, and the interval holds the 2.5 of theory at all levels;
+  for a plane, so that all four look alike, and the interval holds the 2.5 of theory in each;
 - white noise looks the same at all levels too, but a second evaluation would show another picture.
   It has no dimension, and gets none.
 
@@ -46,8 +46,8 @@ def noise(x, y):
 
 def text(found):
     if found.reason is not None:
-        return found.verdict
-    return f"{found.verdict}, {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+        return f"{found.verdict}: no dimension"
+    return f"{found.verdict}, D = {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
 
 
 args = options(
@@ -55,11 +55,12 @@ args = options(
 )
 points, widths = (24, [1, 0.25]) if args.quick else (64, [4, 1, 0.25, 0.0625])
 landscapes = {"simulated": smooth, "Takagi waves": fractal, "white noise": noise}
+remarks = "a plane from near", "self-similar: all views look alike", "new at each evaluation"
 
 figure, axes = plt.subplots(
-    3, len(widths), figsize=(2.6 * len(widths) + 0.6, 7.6), layout="constrained", squeeze=False
+    3, len(widths), figsize=(2.6 * len(widths) + 0.4, 9), layout="constrained", squeeze=False
 )
-print("width of view  " + "  ".join(f"{name:27}" for name in landscapes).rstrip())
+print("width of view  " + "  ".join(f"{name:31}" for name in landscapes).rstrip())
 for column, width in zip(axes.T, progress(widths, "zooming"), strict=True):
     space = {"x": Real(-width / 2, width / 2), "y": Real(-width / 2, width / 2)}
     row = []
@@ -69,19 +70,17 @@ for column, width in zip(axes.T, progress(widths, "zooming"), strict=True):
         shares = (view.scores - view.scores.min()) / np.ptp(view.scores)
         ends = np.array([-0.5, 0.5, -0.5, 0.5]) * width
         shown = ax.imshow(shares.T, origin="lower", extent=ends, interpolation="nearest")
-        ax.set_title(row[-1].replace(", ", "\nD = "), size="small")
-        ax.set(xticks=ends[:2], yticks=ends[:2])
-    print(f"{width:>13g}  " + "  ".join(f"{words:27}" for words in row).rstrip())
-for ax, name in zip(axes[:, 0], landscapes, strict=True):
-    ax.set_ylabel(f"{name}\ny", size="large")
-for ax in axes[-1]:
-    ax.set_xlabel("x")
+        ax.set_title(row[-1], size="medium")
+        ax.set(xlabel="x", ylabel="y", xticks=[], yticks=[])
+    column[0].set_title(f"{width:g} wide, around 0\n\n{row[0]}", size="medium")
+    print(f"{width:>13g}  " + "  ".join(f"{words:31}" for words in row).rstrip())
+for ax, name, remark in zip(axes[:, 0], landscapes, remarks, strict=True):
+    ax.set_ylabel(f"{name}\n{remark}\ny")
 for ax, width in zip(axes[:, :-1].T.ravel(), np.repeat(widths[1:], 3), strict=True):
     frame = plt.Rectangle((-width / 2, -width / 2), width, width, fill=False, edgecolor="white")
     ax.add_patch(frame)  # the next view
-figure.colorbar(
-    shown, ax=axes, label="score: lowest to highest of each view", shrink=0.5, aspect=30
-)
+label = "score, from the lowest to the highest of each view; white frames: the next view"
+figure.colorbar(shown, ax=axes, label=label, location="bottom", shrink=0.6, aspect=50)
 save(figure, args.out / "04-self-similarity.png")
 
 along_axes = roughness(Landscape.from_grid(takagi_surface(HURST, points).values))
