@@ -15,11 +15,11 @@ if TYPE_CHECKING:
         contour_dimension,
         failure_dimension,
     )
+    from fractal_tuner.analysis.choice import robust_best
     from fractal_tuner.analysis.correlation import correlation_lengths
     from fractal_tuner.analysis.estimate import Estimate
     from fractal_tuner.analysis.importance import importance
     from fractal_tuner.analysis.local import gradient_magnitude, local_complexity, map_correlation
-    from fractal_tuner.analysis.choice import robust_best
     from fractal_tuner.analysis.noise import corrected_best, indistinguishable, noise_share
     from fractal_tuner.analysis.optimum import (
         basins,

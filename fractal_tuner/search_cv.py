@@ -286,8 +286,6 @@ class FractalSearchCV(BaseSearchCV):
     def _enqueue_earlier(self, search: Search) -> None:
         if self.warm_start_from is None:
             return
-        if self.strategy != "zoom":
-            raise ValueError("warm_start_from needs strategy='zoom': a grid has its own points")
         from fractal_tuner.warm_start import starting_points
 
         defaults = self.estimator.get_params(deep=True)
@@ -342,6 +340,8 @@ class FractalSearchCV(BaseSearchCV):
             raise ValueError(
                 "n_iter=None needs max_time, target_score, tolerance or a finite space to end"
             )
+        if self.strategy != "zoom" and self.warm_start_from is not None:
+            raise ValueError("warm_start_from needs strategy='zoom': a grid has its own points")
         options: dict[str, Any] = {
             "max_trials": self.n_iter,
             "journal": self.journal,

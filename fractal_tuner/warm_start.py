@@ -67,15 +67,19 @@ def starting_points(
     misfits: list[str] = []
     for trial in sorted(trials, key=lambda trial: -trial.score):
         try:
-            key = space.key({**(defaults or {}), **trial.params}, ignore_others=True)
+            key = _key(space, {**(defaults or {}), **trial.params})
         except ValueError as error:
             misfits.append(str(error))
         else:
             found.setdefault(key, trial.score)
-    if misfits or not trials:
-        told = f"{len(misfits)} of {len(trials)} complete trials do not fit the space"
-        first = f"; the best of them: {misfits[0]}" if misfits else ""
-        warnings.warn(f"warm start: {told}, and are ignored{first}", stacklevel=2)
+    if not trials:
+        warnings.warn("warm start: the earlier search has no complete trial", stacklevel=2)
+    elif misfits:
+        warnings.warn(
+            f"warm start: {len(misfits)} of {len(trials)} complete trials do not fit the space, "
+            f"and are ignored; the best of them: {misfits[0]}",
+            stacklevel=2,
+        )
     if not found:
         return []
     keys = list(found)
@@ -84,3 +88,15 @@ def starting_points(
     heads, _ = basin_heads(features, -np.array(list(found.values())))
     chosen = sorted({0, *heads.tolist()})[: lattice.n_start]
     return [space.params(keys[i]) for i in chosen]
+
+
+def _key(space: SearchSpace, params: dict[str, Any]) -> Key:
+    """The key of earlier parameters; of a table's floats, those that are whole may be integers."""
+    try:
+        return space.key(params, ignore_others=True)
+    except ValueError:
+        whole = {
+            name: int(value) if isinstance(value, float) and value.is_integer() else value
+            for name, value in params.items()
+        }
+        return space.key(whole, ignore_others=True)

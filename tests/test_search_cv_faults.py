@@ -488,7 +488,7 @@ def test_with_a_fixed_batch_size_processes_and_threads_find_the_same(batch_size,
 # Dask
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def client():
     """Two processes of one thread; a task that saw two of them die is given up."""
     distributed = pytest.importorskip("distributed")
@@ -519,10 +519,6 @@ def processes(client):
 @pytest.mark.slow
 class TestDask:
     """On a LocalCluster whose workers are processes of this machine."""
-
-    @pytest.fixture(autouse=True)
-    def _all_workers_are_there(self, client):
-        client.wait_for_workers(2)
 
     @pytest.mark.parametrize("batch_size", [1, 2, 3])
     def test_a_cluster_finds_what_one_process_finds(self, client, batch_size, tmp_path):
