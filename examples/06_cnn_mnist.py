@@ -21,7 +21,7 @@ from fractal_tuner.noise_floor import NoiseFloor, map_repeats
 
 args = options(
     __doc__,
-    takes="five to ten minutes; with --points 20 an hour",
+    takes="about ten minutes; with --points 20 an hour",
     quick="half a minute: 4 x 4 cells, 300 images, 2 seeds",
     data="mnist.npz or its folder; else Keras' cache, else scikit-learn's digits",
     points="cells along each axis; 8 (default) and 15 have even steps, 20 is the deck's",
