@@ -7,6 +7,7 @@ import math
 import numbers
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +31,7 @@ from sklearn.utils.validation import check_is_fitted
 from fractal_tuner.dimensions import Categorical, Dimension
 from fractal_tuner.evaluation import Evaluation, Fold
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
-from fractal_tuner.space import Parameter, SearchSpace, as_space
+from fractal_tuner.space import Key, Parameter, SearchSpace, as_space
 from fractal_tuner.trials import Trial
 
 if TYPE_CHECKING:
@@ -422,12 +423,17 @@ class FractalSearchCV(BaseSearchCV):
         told = [trial for trial in search.trials if trial.status != "running"]
         if len(told) != search.space.size or isinstance(self._given_space, SearchSpace):
             return told
+        space = search.space
         try:
-            grid = [search.space.key(params) for params in ParameterGrid(self._given_space)]
+            grid = [space.key(params) for params in ParameterGrid(self._given_space)]
         except (TypeError, ValueError):  # distributions and dimensions are no lists
             return told
-        by_key = {trial.key: trial for trial in told}
-        return [by_key[key] for key in grid] if by_key.keys() == set(grid) else told
+        alike: dict[Key, list[Trial]] = {}  # a value may be listed twice
+        for trial in told:
+            alike.setdefault(space.key(space.params(trial.key)), []).append(trial)
+        if Counter(grid) != {key: len(trials) for key, trials in alike.items()}:
+            return told
+        return [alike[key].pop(0) for key in grid]
 
     def _format_results(
         self,

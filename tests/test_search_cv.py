@@ -117,8 +117,16 @@ def test_scikit_learn_s_estimator_checks_pass(estimator, grid):
     assert sum(check["status"] == "passed" for check in checks) > 30
 
 
-def test_it_replaces_grid_search_by_its_name():
-    grid = {"C": [0.1, 1, 10], "kernel": ["linear", "rbf"]}
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"C": [0.1, 1, 10], "kernel": ["linear", "rbf"]},
+        {"C": [1, 0.1, 1, 10, 0.1]},
+        [{"C": [0.1, 1]}, {"kernel": ["linear"], "C": [10, 1]}, {"C": [1, 10]}],
+    ],
+    ids=["grid", "values listed twice", "overlapping grids"],
+)
+def test_it_replaces_grid_search_by_its_name(grid):
     ours = FractalSearchCV(SVC(), grid, random_state=0).fit(X, Y)
     theirs = GridSearchCV(SVC(), grid).fit(X, Y)
     assert ours.best_score_ == theirs.best_score_
