@@ -4,13 +4,17 @@ Cover a set with boxes of side s. If the number of boxes it meets grows like s^-
 its dimension: the upper row of the picture. Slides 5 and 8 of the deck do something else.
 
 - Recipe 1 counts the cells above thresholds, against 1 / threshold. There is no box in it: shuffle
-  the cells, and it says the same. It is the tail of the scores' distribution.
+  the cells, and it says the same. It is the tail of the scores' distribution. A set's cells, all 1,
+  pass each threshold below 1: its 0 is no dimension, but a count that never changes.
 - Recipe 2 counts boxes that hold a gradient above the mean. Those are half of the cells or so, an
   area; what it shows is how fast boxes fill up, and so how fine the grid is, not the landscape.
 
 On surfaces it reads the same for a smooth one, for fractals of any dimension, and for noise. A
 landscape's dimension is that of its graph, 2 to 3; the dimension of a set or of a boundary lies
-between 0 and 2. Noise has none, and the last column says so.
+between 0 and 2. Noise has none, and gets none.
+
+A graph's dimension comes with a 95 % interval. That of a set comes with the uncertainty of the fit,
+which is no such interval: counts of nested boxes depend on one another.
 """
 
 import matplotlib.pyplot as plt
@@ -75,7 +79,7 @@ cases["white noise"] = [
     for seed in samples
 ]
 
-print("                      truth  recipe 1      recipe 2      ours, 95 % interval   truth held")
+print("                      truth  recipe 1      recipe 2      ours                  truth inside")
 rows = []
 for name, sets in progress(cases.items(), "estimating"):
     truth = sets[0].dimension
@@ -86,7 +90,8 @@ for name, sets in progress(cases.items(), "estimating"):
     n_held = sum(d.reason is None and d.low <= truth <= d.high for d in found)
     truth, held = ("none", "") if np.isnan(truth) else (f"{truth:.2f}", f"{n_held} of {len(found)}")
     print(f"{name:20}  {truth:>5}  {one:12}  {two:12}  {text(found[0]):20}  {held}".rstrip())
-print(f"(+-: standard deviation over {len(samples)} samples; the estimate is of the first)")
+print(f"+-: standard deviation over {len(samples)} samples; ours: that of the first. In brackets:")
+print("for a landscape the 95 % interval; above, for sets and edges, the uncertainty of the fit.")
 
 surface = cases["Brownian, H = 0.5"][0].values
 shuffled = np.random.default_rng(0).permutation(surface.ravel()).reshape(surface.shape)
@@ -111,7 +116,7 @@ for ax, size in zip(views, (64, 16, 4), strict=True):
 BoxCountingDisplay(rows[4][3], of="the Sierpinski triangle, side 256").plot(counts)
 
 ax = below.subplots()
-names = "recipe 1: cells above thresholds", "recipe 2: steep cells", "truth", "ours, 95 % interval"
+names = "recipe 1: cells above thresholds", "recipe 2: steep cells", "truth", "ours, uncertainty"
 for place, (_, truth, (one, two), ours) in enumerate(rows):
     labels = names if place == 0 else [None] * 4
     level = np.full(len(one), place)
@@ -120,7 +125,13 @@ for place, (_, truth, (one, two), ours) in enumerate(rows):
     ax.plot(truth, place, "|", color="black", markersize=18, markeredgewidth=2, label=labels[2])
     error = [[ours.value - ours.low], [ours.high - ours.value]]
     ax.errorbar(ours.value, place, xerr=error, fmt="o", color="C0", capsize=3, label=labels[3])
-ax.text(3, place, "no dimension, and none given", ha="right", va="center", size="small")
+paper = {"va": "center", "backgroundcolor": "white"}
+ax.text(3, place, "ours: no dimension, as it should be", ha="right", color="C0", **paper)
+ax.text(0.05, 2, "recipe 1 is 0 on every set:\nits cells pass each threshold below 1", **paper)
+ax.text(2.2, 2, "sets and edges:\ntheir dimension is 0 to 2", **paper, weight="bold")
+ax.text(0.6, 6.6, "landscapes:\ntheir dimension is 2 to 3", **paper, weight="bold")
+ax.text(0.6, 7.7, f"recipes: a mark for each of {len(samples)} samples;\nours: the first", **paper)
+ax.axhline(4.5, color="black", linewidth=1)  # not to be compared across it
 ax.set_yticks(range(len(rows)), cases)
 ax.set(xlabel="dimension", xlim=(-0.1, 3.05), ylim=(len(rows) - 0.5, -0.5))
 ax.grid(axis="x", color="0.85")
