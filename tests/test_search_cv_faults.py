@@ -492,8 +492,12 @@ def test_with_a_fixed_batch_size_processes_and_threads_find_the_same(batch_size,
 def client():
     """Two processes of one thread; a task that saw two of them die is given up."""
     distributed = pytest.importorskip("distributed")
+    from dask import config
+
     with (
         warnings.catch_warnings(),
+        # After 15 s, a LocalCluster gives up workers that start again: too soon on a busy machine.
+        config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"}),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
