@@ -81,7 +81,7 @@ for ax, width in zip(axes[:, :-1].T.ravel(), np.repeat(widths[1:], 3), strict=Tr
     ax.add_patch(frame)  # the next view
 label = "score, from the lowest to the highest of each view; white frames: the next view"
 figure.colorbar(shown, ax=axes, label=label, location="bottom", shrink=0.6, aspect=50)
-save(figure, args.out / "04-self-similarity.png")
 
 along_axes = roughness(Landscape.from_grid(takagi_surface(HURST, points).values))
 print(f"\nA sum of Takagi curves along the axes: {along_axes.verdict}:\n{along_axes.reason}")
+save(figure, args.out / "04-self-similarity.png")
