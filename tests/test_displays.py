@@ -402,6 +402,8 @@ def test_zoomed_views_are_nested_and_hold_the_best():
     for view, inside in zip(display.views, display.inside, strict=True):
         assert np.all((at >= view[:, 0]) & (at <= view[:, 1]))
         assert inside[display.trial == display.best].all()
+    labels = [ax.get_ylabel() for ax in display.plot().figure_.axes if ax.get_xlabel() == "x"]
+    assert labels == ["y"] * len(display.views)
 
 
 def test_the_line_of_box_counts_has_the_slope_of_the_estimate():

@@ -164,8 +164,6 @@ class ZoomedViewsDisplay(Display):
             panel.set_title(f"{self.names[k]}\n{words.count(int(inside.sum()), 'trial')}", size=9)
             if k + 1 < len(self.views) and len(self.dims) == 2:
                 self._outline(panel, self.views[k + 1])
-            if k and len(self.dims) == 2:
-                panel.set_ylabel("")
 
     def _explain(self, ax: Axes) -> None:
         """A legend for all views, above them."""
