@@ -10,7 +10,8 @@ points" of the first grid it was built to trap the classic search; "anywhere" it
 
 Then the deck's own landscape, moved at random, so that no grid is favoured: many peaks, each much
 narrower than the space. One says little about where the next is, and neither search is ahead for
-certain.
+certain. Both get as many trials as the classic one takes: 3 grids of 6 x 6 points are 100, and 5 of
+10 x 10 are 484, since a point that two grids share is evaluated once.
 """
 
 import matplotlib.pyplot as plt
@@ -76,7 +77,7 @@ args = options(
 )
 seeds, budgets = (range(4), [(6, 3)]) if args.quick else (range(40), [(6, 3), (10, 5)])
 figure, (maps, (left, right)) = plt.subplots(
-    2, 2, figsize=(11, 8), height_ratios=(1.7, 1), layout="constrained"
+    2, 2, figsize=(11, 8.4), height_ratios=(1.7, 1), layout="constrained"
 )
 
 print("the narrow basin lies  search   found     95 % interval")
@@ -92,7 +93,7 @@ for row, place in enumerate(PLACES):
         print(f"{place:21}  {name}  {k:2} of {len(seeds):2}  {ends.low:.2f} to {ends.high:.2f}")
         error, at = [[share - ends.low], [ends.high - share]], row + 0.2 * (name == "zooming")
         left.errorbar(share, at, xerr=error, fmt="o", capsize=3, color=COLORS[name])
-left.set_yticks([0.1, 1.1], PLACES)
+left.set_yticks([0.1, 1.1], ["narrow basin\nbetween\nthe points", "narrow basin\nanywhere"])
 left.set(xlim=(-0.03, 1.03), ylim=(1.6, -0.5), xlabel="share of landscapes, 95 % interval")
 left.set_title(f"found the narrow, higher basin, {len(seeds)} landscapes")
 
@@ -105,7 +106,7 @@ for row, (points, levels) in enumerate(budgets):
         for name, search in both(deck(seed), seed, space, points, levels).items():
             found[name].append(search.best_trial.score)
             n = len(search.trials)
-    ticks.append(f"{n} trials")
+    ticks.append(f"{n} trials:\n{points} x {points} points,\n{levels} levels")
     for name, scores in found.items():
         low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
         print(f"{n:4} trials            {name}  {low:.3f}  {middle:.3f}  {high:.3f}")
@@ -117,19 +118,30 @@ for row, (points, levels) in enumerate(budgets):
     p = binomtest(n_won, max(n_won + n_lost, 1)).pvalue
     print(f"{'':22} zooming is better in {n_won}, worse in {n_lost} (sign test: p = {p:.2f})")
 right.set_yticks(np.arange(len(ticks)) + 0.1, ticks)
-right.set(ylim=(len(ticks) - 0.4, -0.5), xlabel="best score; dots: medians; highest peak: 0.976")
+right.set(ylim=(len(ticks) - 0.4, -0.5), xlim=(0, 1.03))
+right.set_xlabel("best score (lines: each landscape; dots: medians)")
+right.axvline(0.976, color="0.5", linestyle=":", label="highest peak")
 right.set_title(f"the deck's landscape, moved {len(scores)} times")
 for ax in (left, right):
     ax.grid(axis="x", color="0.85")
-right.legend(frameon=False, loc="lower left")
+figure.legend(
+    *right.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+)
 
 score, top = two_basins(PLACES[0], 0)
 pair = both(score, 0)
 x = np.linspace(0, 1, 101)
 for ax, (name, search) in zip(maps, pair.items(), strict=True):
     ax.contour(x, x, score(x[:, None], x).T, levels=8, colors="0.7", linewidths=0.7)
-    ZoomPathDisplay.from_search(search).plot(ax)
-    ax.set_title(f"{name}: {len(search.trials)} trials", loc="left", pad=24)
+    ZoomPathDisplay.from_search(search).plot(ax, colorbar=False)
+    dots = ax.collections[-1]
+    dots.set(clim=(0, score(*top)), sizes=[14])  # the same colours in both
+    ax.set_title(f"{name}: {len(search.trials)} trials", pad=24)
+    ax.set_aspect("equal")
+    plt.setp(ax.texts, zorder=6)  # numbers of levels, above the star
+figure.colorbar(dots, ax=maps, label="score")
 save(figure, args.out / "08-adaptive-grid.png")
-levels = ZoomedViewsDisplay.from_search(pair["classic"]).plot()
+levels = ZoomedViewsDisplay.from_search(pair["classic"])
+levels.size = (11, 5)
+levels.plot().figure_.suptitle("the classic search: all trials in the window of each level")
 save(levels.figure_, args.out / "08-adaptive-grid-levels.png")
