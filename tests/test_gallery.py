@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
+README = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
 OF_KERAS = {"keras", "keras_tuner", "tensorflow", "keras_on_one_thread", "FractalTuner"}
 
 
@@ -81,6 +83,28 @@ def test_script_names_the_extra_it_misses(script, run, tmp_path):
     done = run(script, "--quick", PYTHONPATH=f"{missing}{os.pathsep}{ROOT}")
     assert "pip install 'fractal-tuner[keras]'" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+SECTIONS = re.split(r"^## ", README, flags=re.M)[1:]
+# The others take minutes or need Keras, and a chaotic boundary depends on the processor.
+QUOTED = [script for script in SCRIPTS if script.stem[:2] in {"01", "02", "03", "04", "05", "08"}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", QUOTED, ids=lambda script: script.stem)
+def test_the_readme_quotes_what_the_script_prints(script, run):
+    (section,) = [text for text in SECTIONS if text.startswith(script.stem[:2])]
+    (quoted,) = re.findall(r"^```text\n(.*?)^```", section, re.M | re.S)
+    assert quoted in run(script, "--out", "pictures").stdout
+
+
+def test_the_readme_has_a_section_a_command_and_the_pictures_of_each_script():
+    assert [text[:2] for text in SECTIONS] == [script.stem[:2] for script in SCRIPTS]
+    for script, section in zip(SCRIPTS, SECTIONS, strict=True):
+        assert f"python examples/{script.name}\n" in section
+        shown = set(re.findall(r"!\[[^\]]+\]\(gallery/([^)]+)\)", section))
+        pictures = (ROOT / "examples" / "gallery").glob(f"{script.stem[:2]}-*")
+        assert shown == {picture.name for picture in pictures}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
