@@ -23,9 +23,19 @@ from fractal_tuner import (
     ZoomSearch,
     importance,
 )
+from fractal_tuner.analysis.boxcount import BoxDimension
+from fractal_tuner.report import (
+    BoxCountingDisplay,
+    ContourDisplay,
+    ImportanceDisplay,
+    LandscapeDisplay,
+    ParallelCoordinatesDisplay,
+    SliceDisplay,
+    ZoomPathDisplay,
+)
 from fractal_tuner.report.drawing import BACKGROUND, FOREGROUND, GRID
-from fractal_tuner.report.importance_bars import ImportanceDisplay
 from fractal_tuner.report.report import analyze
+from fractal_tuner.report.sections import sections
 from fractal_tuner.report.svg import picture_of
 
 PLANE = {"x": Real(0, 1), "y": Real(1e-3, 1, log=True)}
@@ -217,6 +227,9 @@ def test_names_from_users_are_text(names):
     assert not any(attribute.startswith("on") for _, attrs in outline.tags for attribute in attrs)
     assert "\u202e" not in text
     assert "\x00" not in text
+    assert "\ufffd" not in text  # written as in the text, not replaced
+    svgs = " ".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    assert ("\\u202eturned" in svgs) == ("\u202eturned" in names)
     assert text.encode("utf-8")
     report.to_markdown().encode("utf-8")
 
@@ -250,6 +263,41 @@ def test_any_number_of_dimensions_makes_a_page(n_dims):
     outline = Outline(analyze(search).to_html())
     assert outline.open == []
     assert outline.count("svg") > 0
+
+
+def test_text_and_pictures_show_the_same_dimensions():
+    space = {f"x{i}": Real(0, 1) for i in range(6)} | {"constant": [1], "kind": ["a", "b"]}
+    search = ZoomSearch(space, max_trials=40, seed=0)
+    search.run(lambda x2, x4, x5, **_: -(3 * (x5 - 0.4) ** 2) - 2 * (x4 - 0.4) ** 2 - 0.1 * x2)
+    report = analyze(search)
+    assert report.dims == ("x4", "x5")
+    shown = {type(d): d for s in sections(report) for d in s.displays}
+    assert shown[LandscapeDisplay].landscape.names == report.dims
+    assert shown[ZoomPathDisplay].dims == report.dims
+    assert set(report.dims) < set(shown[ContourDisplay].dims) < set(shown[SliceDisplay].dims)
+    assert shown[SliceDisplay].dims == shown[ParallelCoordinatesDisplay].dims
+    assert "constant" not in shown[SliceDisplay].dims
+    assert "The pictures are of all trials, over x4 and x5." in report.to_markdown()
+
+
+def test_one_dimension_has_no_pairs_to_draw():
+    report = told([0.1, 0.3, 0.2, 0.5, 0.4], {"x": Real(0, 1), "constant": [1]})
+    assert report.dims == ("x",)
+    assert not any(isinstance(d, ContourDisplay) for s in sections(report) for d in s.displays)
+
+
+def test_no_history_of_scores_is_drawn_without_scores():
+    history = next(s for s in sections(told([None] * 3)) if s.id == "history")
+    assert "No trial has a score" in history.text[0]
+    assert not any(isinstance(d, HistoryDisplay) for d in history.displays)
+
+
+def test_pictures_of_one_kind_have_titles_of_their_own(report):
+    titles = [d.title for s in sections(report) for d in s.displays]
+    assert len(set(titles)) == len(titles)
+    counted = BoxDimension(np.nan, np.nan, np.nan, 0, reason="too few")
+    kinds = [BoxCountingDisplay(counted, of=of).title for of in ("a contour", "the failures")]
+    assert kinds == ["Box counting of a contour", "Box counting of the failures"]
 
 
 def test_a_grid_makes_a_page():

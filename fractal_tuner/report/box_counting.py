@@ -65,13 +65,13 @@ class BoxCountingDisplay(Display):
     'The box-counting dimension of a circle is 1.0 (1.0 to'
     """
 
-    title = "Box counting"
     size = (6.4, 4.4)
 
     def __init__(
         self, found: BoxDimension, *, of: str = "set", smooth: float | None = None
     ) -> None:
         self.found, self.of, self.smooth = found, of, smooth
+        self.title = f"Box counting of {of}"
         empty = np.empty(0)
         counts = found.counts
         self.sizes = empty if counts is None else np.asarray(counts.sizes, dtype=float)
@@ -200,7 +200,5 @@ class BoxCountingDisplay(Display):
         log_ticks(ax.xaxis, self.sizes.min(), self.sizes.max())
         log_ticks(ax.yaxis, self.counts.min(), self.counts.max())
         ax.grid(which="major")
-        note = f"box counts of {short(self.of, 60)}"
-        if found.reason is not None:
-            note += f"\nnot estimable: {short(found.reason, 70)}"
+        note = "" if found.reason is None else f"not estimable: {short(found.reason, 70)}"
         legend_above(ax, note, n_columns=3)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from fractal_tuner.report import words
 from fractal_tuner.trials import Trial
 
 if TYPE_CHECKING:
@@ -222,10 +223,8 @@ def say_instead(ax: Axes, text: str) -> None:
 
 
 def short(text: object, length: int = _LABEL_LENGTH) -> str:
-    """One line of a user's text, drawn as it is: matplotlib would read $ as mathematics."""
-    line = " ".join(str(text).split())
-    line = line if len(line) <= length else line[: length - 1] + "…"
-    return line.replace("$", r"\$")
+    """One line of a user's text, as in tables; matplotlib would read $ as mathematics."""
+    return words.clean(text, length).replace("$", r"\$")
 
 
 def plain(value: Any) -> Any:

@@ -170,7 +170,7 @@ class ParallelCoordinatesDisplay(Display):
                     fontsize=7,
                     va="center",
                     zorder=5,
-                    bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.6, "alpha": 0.75},
+                    bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.8},
                 )
         names = [short(name) for name in (*self.dims, self.score_name)]
         steep = crowded or max(map(len, names)) > 12

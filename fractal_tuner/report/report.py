@@ -449,17 +449,15 @@ def foremost(record: Record, findings: Mapping[str, Any], most: int) -> tuple[st
     """So many dimensions to draw, in the order of the space.
 
     Those that matter most, as far as that is known; numbers before choices without an order, both
-    before what has a single value or is not used by the best trial.
+    before what is not used by the best trial. What has a single value only where nothing else is.
     """
     best = best_of(record.trials)
+    named = [p for p in record.trials.space.parameters if p.name is not None]
     ranks: dict[str, int] = {}
-    for parameter in record.trials.space.parameters:
-        if parameter.name is not None:
-            unused = best is not None and parameter.name not in best.params
-            still = parameter.dimension.n_values == 1
-            ranks.setdefault(
-                parameter.name, 2 * (still or unused) + parameter.dimension.is_categorical
-            )
+    for parameter in [p for p in named if p.dimension.n_values != 1] or named:
+        assert parameter.name is not None
+        unused = best is not None and parameter.name not in best.params
+        ranks.setdefault(parameter.name, 2 * unused + parameter.dimension.is_categorical)
     found = findings["importance"]
     total = {} if found.reason is not None else found.total
     weights = {name: -total[name].value if name in total else 0.0 for name in ranks}

@@ -35,6 +35,7 @@ from fractal_tuner.report.zoomed_views import ZoomedViewsDisplay
 _MOST_CELLS = 10_000  # of the table of trials
 _MOST_TRIALS = 1_000
 _MOST_SLICES = 8
+_MOST_PAIRED = 4
 _MOST_COLUMNS = 12  # parameters in it
 
 
@@ -104,13 +105,15 @@ def _history(report: Report) -> Section:
         return Section("history", "History", ("No trial has ended, so there is no history.",))
     record = report.record
     timed = any(t.started is not None and t.ended is not None for t in record.trials)
+    scored = bool(report.complete)
     text, shown = _drawn(
-        partial(HistoryDisplay.from_record, record),
-        partial(HistoryDisplay.from_record, record, against="time") if timed else None,
+        partial(HistoryDisplay.from_record, record) if scored else None,
+        partial(HistoryDisplay.from_record, record, against="time") if scored and timed else None,
         partial(TimelineDisplay.from_record, record) if timed else None,
-        partial(DistributionDisplay.from_record, record),
+        partial(DistributionDisplay.from_record, record) if scored else None,
     )
-    return Section("history", "History", text, shown)
+    said = () if scored else ("No trial has a score, so there is no history of scores.",)
+    return Section("history", "History", (*said, *text), shown)
 
 
 def _zoom_path(report: Report) -> Section:
@@ -180,9 +183,11 @@ def _extent_of_landscape(report: Report) -> str:
     landscape, best = report.landscape, report.best
     if landscape is None or best is None:
         return ""
-    names = words.listing(words.clean(name, 40) for name in landscape.names[:8])
-    more = len(landscape.names) - 8
-    said = f"Measured over {names}" + (f" and {more} more" if more > 0 else "")
+    foremost_first = foremost(report.record, report.findings, _MOST_SLICES)
+    names = [words.clean(n, 40) for n in foremost_first if n in landscape.names]
+    more = len(landscape.names) - len(names)
+    names += [words.count(more, "other")] if more else []
+    said = f"Measured over {words.listing(names)}"
     fixed = {
         p.name: best.params[p.name]
         for p in report.record.trials.space.parameters
@@ -193,7 +198,11 @@ def _extent_of_landscape(report: Report) -> str:
     }
     if fixed:
         said += f", where {words.params(fixed)}"
-    return f"{said}: {words.count(landscape.n_scores, 'score')}."
+    said += f": {words.count(landscape.n_scores, 'score')}."
+    if fixed or set(landscape.names) != set(report.dims):
+        shown = words.listing(words.clean(name, 40) for name in report.dims)
+        said += f" The pictures are of all trials, over {shown}."
+    return said
 
 
 def _boxes(report: Report) -> Section:
@@ -278,10 +287,13 @@ def _importance(report: Report) -> Section:
             "as that is known:"
         )
     kinds = (SliceDisplay, ParallelCoordinatesDisplay) if report.complete else ()
+    paired = foremost(report.record, report.findings, _MOST_PAIRED)
     text, shown = _drawn(
         partial(ImportanceDisplay, found) if found.reason is None else None,
         *(partial(kind.from_record, report.record, dims=names) for kind in kinds),
-        partial(ContourDisplay.from_record, report.record) if report.complete else None,
+        partial(ContourDisplay.from_record, report.record, dims=paired)
+        if report.complete and len(paired) > 1
+        else None,
     )
     return Section("importance", "Importance and slices", (*said, *text), shown)
 
