@@ -49,14 +49,19 @@ class Axis:
         """Decades from end to end of a log axis, the difference of the ends of a linear one.
 
         NaN where equal steps along the axis are no equal steps of either kind: categories, and
-        the probabilities of a distribution.
+        the probabilities of a distribution. Infinite where no float is so large.
         """
         if self.dimension is None:
             return 1.0
         if isinstance(self.dimension, Categorical | Quantile):
             return math.nan
         low, high = (self.dimension.value(self.dimension.code(end)) for end in (0.0, 1.0))
-        return math.log10(high) - math.log10(low) if self.is_log else float(high - low)
+        if self.is_log:
+            return math.log10(high) - math.log10(low)
+        try:
+            return float(high - low)
+        except OverflowError:  # integers have no largest one
+            return math.inf
 
     def unit(self, value: Any) -> float:
         """The unit coordinate of a value; ValueError, naming the axis, if it is not on it."""

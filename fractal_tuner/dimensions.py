@@ -427,6 +427,7 @@ class Quantile(Dimension):
     distribution: Distribution
     _low: float = field(init=False, repr=False, compare=False)
     _high: float = field(init=False, repr=False, compare=False)
+    _ends: tuple[float, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         ends = self.value(0.0), self.value(1.0)
@@ -435,6 +436,7 @@ class Quantile(Dimension):
         low, high = self.value(self._low), self.value(self._high)
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(f"a distribution needs finite increasing quantiles, got {low}, {high}")
+        object.__setattr__(self, "_ends", (low, high))
 
     def code(self, u: float) -> float:
         share = self._low + min(max(u, 0.0), 1.0) * (self._high - self._low)
@@ -448,14 +450,28 @@ class Quantile(Dimension):
 
     def code_of(self, value: Any) -> float:
         number = _number_of(value, self)
-        low, high = self.value(self._low), self.value(self._high)
+        low, high = self._ends
         if not low <= number <= high:
             raise ValueError(f"{value!r} is outside {low!r} .. {high!r}")
-        # Not the distribution function: its rounding errors would lead to another probability.
+        # The quantiles decide: rounding errors of the distribution function would lead to another
+        # probability. It is near, though, and saves most of them.
         first, last = round(self._low * _STEPS), round(self._high * _STEPS)
+        if hasattr(self.distribution, "cdf"):
+            first, last = self._around(round(float(self.distribution.cdf(number)) * _STEPS), number)
         return (
             bisect_left(range(last), number, first, key=lambda i: self.value(i / _STEPS)) / _STEPS
         )
+
+    def _around(self, guess: int, number: float) -> tuple[int, int]:
+        """Steps near a guess whose values have a number between them."""
+        first, last = round(self._low * _STEPS), round(self._high * _STEPS)
+        low = high = min(max(guess, first), last)
+        reach = 1
+        while low > first and self.value((low - 1) / _STEPS) >= number:
+            low, reach = max(low - reach, first), 2 * reach
+        while high < last and self.value(high / _STEPS) < number:
+            high, reach = min(high + reach, last), 2 * reach
+        return low, high
 
     def describe(self) -> dict[str, Any]:
         quarters = [self.value(self.code(q)) for q in (0.0, 0.25, 0.5, 0.75, 1.0)]

@@ -9,6 +9,7 @@ from hypothesis import strategies as some
 
 from fractal_tuner import (
     Categorical,
+    FactorialZoom,
     Integer,
     Landscape,
     Ordinal,
@@ -79,6 +80,18 @@ def test_categories_pairs_and_inactive_dimensions_have_no_ends():
     )
     log = evaluated(space, lambda kind, flag, x=0.0: float(kind == "a") + flag - x)
     assert domain_edges(log).edges == ()
+
+
+def test_a_field_that_predicts_nothing_has_no_slope():
+    # Waves of three rows: the field that is fitted to a sample takes them for noise, and had a
+    # slope of -0.03 (-0.06 to 0.001) where scores rise by 0.05.
+    space = {"a": list(np.linspace(0.001, 0.1, 50)), "b": list(np.linspace(10, 100, 50))}
+    search = FactorialZoom(space, levels=1, max_trials=2500)
+    search.run(lambda a, b: np.sin(10 * a) * np.cos(b) * np.exp(-(a**2) - (b / 100) ** 2))
+    (edge,) = domain_edges(search.trials).edges
+    assert (edge.name, edge.side, edge.is_on) == ("a", "high", True)
+    assert "predicts" in edge.slope.reason
+    assert edge.points_outward is None
 
 
 def test_edges_of_a_search_without_a_score():

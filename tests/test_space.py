@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ParameterGrid
 from sklearn.svm import SVC
 
+from fractal_tuner.axes import Axis
 from fractal_tuner.dimensions import (
     MAX_TABLE,
     Categorical,
@@ -279,6 +280,25 @@ def test_a_quantile_cuts_a_thousandth_off_infinite_ends_only():
     for value in (-1e-9, 6.95):
         with pytest.raises(ValueError, match=r"is outside 0\.0 \.\. 6\.90"):
             one_sided.code_of(value)
+
+
+def test_a_quantile_finds_a_value_with_few_quantiles():
+    class Counted:
+        calls = 0
+
+        def ppf(self, q):
+            self.calls += 1
+            return st.norm.ppf(q)
+
+        def cdf(self, x):
+            return st.norm.cdf(x) + 1e-9  # not that of the quantiles: they decide
+
+    dimension = Quantile(Counted())
+    code = dimension.code(0.3)
+    value = dimension.value(code)
+    dimension.distribution.calls = 0
+    assert dimension.code_of(value) == code
+    assert dimension.distribution.calls < 30
 
 
 def test_a_quantile_needs_nothing_but_ppf():
@@ -705,3 +725,8 @@ def test_spaces_survive_pickle_and_deepcopy(space):
         u = [0.3] * len(space)
         assert twin.key_from_unit(u) == space.key_from_unit(u)
     assert json.loads(json.dumps(space.describe(), allow_nan=False)) == space.describe()
+
+
+def test_an_axis_of_huge_integers_has_an_infinite_length():
+    assert Axis("n", Integer(0, 10**400)).length == math.inf
+    assert Axis("n", Integer(1, 10**400, log=True)).length == 400.0

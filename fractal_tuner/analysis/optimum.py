@@ -16,17 +16,20 @@ from fractal_tuner.landscape import Landscape, check_landscape, check_trials
 from fractal_tuner.observations import score_noise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fractal_tuner.dimensions import Code, Dimension
     from fractal_tuner.trials import Trial, TrialLog
 
 MAX_EMULATED = 2**14  # cells of a noisy grid; a larger one is thinned
 
 _UNKNOWN = Estimate.abstain("not estimated", n=0)
-_UNKNOWN_NOISE = "the noise is unknown: give the landscape a noise_variance"
+_UNKNOWN_NOISE = "the noise is unknown"
 _NEAR = 0.05  # of a dimension's range: next to its end
 _LEAST_VALUES = 3  # of fewer, each is an end
 _FEW = 5  # values: of fewer, one step from the end is not next to it
 _STEP = 0.1  # of a dimension's range, for slopes
+_LEAST_QUALITY = 0.1  # R^2 of a field that knows more of scores left out than their mean
 _N_POINTS = 4096
 _N_TOPS = 5
 _N_NEAR = 500
@@ -50,7 +53,7 @@ class Edge:
         Whether the best is on the end; otherwise it is next to it.
     slope : Estimate
         By how much the score grows towards the end over the last tenth of the range, with its
-        95 % interval; a reason if no field could be fitted.
+        95 % interval; a reason if no field could be fitted, or it predicts too badly.
     """
 
     name: str
@@ -98,7 +101,8 @@ def domain_edges(trials: TrialLog) -> DomainEdges:
     ends; conditional dimensions count where they are active in the best trial. The slope is the
     difference of a random field fitted to the scores, between the end and a tenth of the range
     inside (at least one value), the other parameters as in the best trial; its interval holds 95 %
-    of 200 draws.
+    of 200 draws. A field that does not predict scores left out (R^2 below 0.1) has taken what
+    happens there for noise, and has no slope.
 
     Parameters
     ----------
@@ -135,20 +139,20 @@ def domain_edges(trials: TrialLog) -> DomainEdges:
     if len({trial.score for trial in complete}) == 1 < len(complete):
         return DomainEdges(reason="the scores do not differ")
     best = max(complete, key=lambda trial: trial.score)
+    parameters = trials.space.parameters
+    ends = {
+        j: (code, end)
+        for j, (parameter, code) in enumerate(zip(parameters, best.key, strict=True))
+        if code is not None and (end := _end(parameter.dimension, code)) is not None
+    }
+    if not ends:
+        return DomainEdges(best=best)
     design = Design.of(trials)
-    reason = design.problem()
+    rise = _rises(design)
     place = trials.space.unit(best.key)
-    emulator = None
     edges = []
-    for j, (parameter, code) in enumerate(zip(trials.space.parameters, best.key, strict=True)):
-        dimension = parameter.dimension
-        end = None if code is None else _end(dimension, code)
-        if code is None or end is None:
-            continue
-        slope = Estimate.abstain(reason or "", n=design.n)
-        if reason is None:
-            emulator = emulator or Emulator(design)
-            slope = _rise(emulator, place, j, end, _inward(dimension, end), design.n)
+    for j, (code, end) in ends.items():
+        dimension = parameters[j].dimension
         bound = dimension.code(end)
         edges.append(
             Edge(
@@ -157,7 +161,7 @@ def domain_edges(trials: TrialLog) -> DomainEdges:
                 dimension.value(code),
                 dimension.value(bound),
                 code == bound,
-                slope,
+                rise(place, j, _inward(dimension, end), end),
             )
         )
     return DomainEdges(tuple(edges), best)
@@ -178,15 +182,23 @@ def _end(dimension: Dimension, code: Code) -> float | None:
     return 0.0 if position == 1 else 1.0 if position == n - 2 else None
 
 
-def _rise(
-    emulator: Emulator, place: np.ndarray, column: int, end: float, inside: float, n: int
-) -> Estimate:
-    """By how much the scores rise along a column from inside to the end."""
-    both = np.array([place, place])
-    both[:, column] = inside, end
-    rise = float(np.diff(emulator.mean(both))[0])
-    low, high = np.quantile(np.diff(emulator.draws(both, _N_DRAWS, 0), axis=0), [0.025, 0.975])
-    return Estimate(rise, float(min(low, rise)), float(max(high, rise)), n)
+def _rises(design: Design) -> Callable[[np.ndarray, int, float, float], Estimate]:
+    """By how much the scores rise at a place, along a column from one coordinate to another."""
+    reason = design.problem()
+    emulator = None if reason else Emulator(design)
+    if emulator is None or not emulator.quality >= _LEAST_QUALITY:
+        why = reason or "no field fitted to the scores predicts those left out"
+        return lambda *_: Estimate.abstain(why, n=design.n)
+
+    def rise(place: np.ndarray, column: int, start: float, stop: float) -> Estimate:
+        both = np.array([place, place])
+        both[:, column] = start, stop
+        value = float(np.diff(emulator.mean(both))[0])
+        draws = np.diff(emulator.draws(both, _N_DRAWS, 0), axis=0)
+        low, high = np.quantile(draws, [0.025, 0.975]).tolist()
+        return Estimate(value, min(low, value), max(high, value), design.n)
+
+    return rise
 
 
 def _inward(dimension: Dimension, end: float) -> float:
@@ -551,7 +563,7 @@ def near_optimal_volume(
             variance = noise.variance if noise else None
         noise_sd = None if variance is None else math.sqrt(variance)
     if noise_sd is None:
-        return NearOptimalVolume.abstain("the noise is unknown: give noise_sd", n=design.n)
+        return NearOptimalVolume.abstain(_UNKNOWN_NOISE, n=design.n)
     if noise_sd == 0:
         why = "without noise every score can be told from the best"
         return NearOptimalVolume.abstain(why, n=design.n)
