@@ -340,7 +340,9 @@ def test_landscapes_are_drawn_as_the_analyzers_see_them():
     landscape = bumpy()
     expected = {
         "raw": landscape.scores,
-        "smoothed": landscape.smoothed().scores,
+        "smoothed": np.minimum(landscape.smoothed().scores, np.nanmax(landscape.scores)).clip(
+            np.nanmin(landscape.scores)
+        ),
         "gradient": gradient_magnitude(landscape).map.scores,
         "complexity": local_complexity(landscape).map.scores,
     }
@@ -364,7 +366,7 @@ def test_cells_lie_evenly_on_a_logarithmic_axis():
     np.testing.assert_allclose(corners[1], first[1] + half_cell)
 
 
-def test_places_far_from_any_trial_are_hatched():
+def test_nothing_is_shown_far_from_any_trial():
     rng = np.random.default_rng(0)
     corner = Landscape.from_points(0.3 * rng.random((60, 2)), rng.random(60))
     display = LandscapeDisplay(corner, "smoothed")
@@ -372,7 +374,41 @@ def test_places_far_from_any_trial_are_hatched():
     assert shown[0, 0]
     assert not shown[-1, -1]
     assert 0.1 < shown.mean() < 0.35
-    assert "hatched" in display.note
+    assert "dotted: no trial is near" in display.note
+    assert np.isnan(display.map.values[~shown]).all()
+    support = {row["support"] for row in display.table()}
+    assert support == {"interpolated", "no score near"}
+
+
+def test_a_smoothed_score_invents_no_peak():
+    # A slope that ends in a corner: a plane through it would go on to 2 at the other one.
+    u = 0.3 * np.random.default_rng(0).random((60, 2))
+    display = LandscapeDisplay(Landscape.from_points(u, u.sum(1)), "smoothed").plot()
+    image = display.ax_.images[0]
+    assert np.nanmax(display.map.values) <= u.sum(1).max()
+    assert image.get_clim()[1] <= u.sum(1).max()
+    assert image.get_array().mask.mean() > 0.6
+
+
+def test_holes_between_measured_cells_are_interpolated_and_others_empty():
+    z = np.add.outer(np.arange(9.0), np.arange(9.0))
+    z[2, 2] = z[5:, 5:] = np.nan
+    found = LandscapeDisplay(Landscape.from_grid(z), "smoothed").map
+    assert not found.known[2, 2]
+    assert found.values[2, 2] == pytest.approx(4)
+    assert np.isfinite(found.values[5, 5:]).all()
+    assert found.is_empty.sum() == 9
+
+
+def test_what_a_lonely_trial_reaches_depends_on_how_dense_trials_are():
+    rng = np.random.default_rng(0)
+    crowd, few = 0.5 + 0.02 * rng.random((200, 2)), np.array([[0.1, 0.1], [0.2, 0.1], [0.1, 0.2]])
+    u = np.concatenate([crowd, few])
+    found = LandscapeDisplay(Landscape.from_points(u, u.sum(1)), "smoothed").map
+    x, y = np.meshgrid(*found.lines, indexing="ij")
+    assert found.known[np.hypot(x - 0.15, y - 0.15) < 0.08].all()
+    assert not found.known[x > 0.6].any()
+    assert not found.known[(abs(x - 0.51) < 0.1) & (abs(y - 0.6) < 0.03)].any()
 
 
 def test_a_landscape_that_cannot_be_smoothed_shows_its_trials_and_says_why():
@@ -459,7 +495,8 @@ def test_pairs_share_one_smoothing_and_leave_categories_to_dots():
     display = ContourDisplay.from_search(search)
     assert {pair for pair, found in display.maps.items() if found is not None} == {("x", "y")}
     found = display.maps["x", "y"]
-    np.testing.assert_allclose(found.values, np.add.outer(*found.lines), atol=1e-6)
+    plane = np.add.outer(*found.lines)[found.known].clip(display.score.min(), display.score.max())
+    np.testing.assert_allclose(found.values[found.known], plane, atol=1e-6)
 
 
 def test_parallel_coordinates_keep_the_best_and_some_others():

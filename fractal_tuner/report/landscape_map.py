@@ -52,10 +52,10 @@ _LABELS = {
 class LandscapeDisplay(Display):
     """Scores over one or two dimensions: as measured, smoothed, their steepness or complexity.
 
-    Cells of a grid that were not measured, and places far from any trial, are hatched: what is
-    shown there is interpolated. Steepness is the length of the gradient, in score per range of an
-    axis; complexity is how far scores lie beside their local plane, beyond the noise where that is
-    known.
+    Where no trial is near, nothing is shown and the place is dotted. Cells of a grid that were not
+    measured, beside others that were, are hatched: they are interpolated. Steepness is the length
+    of the gradient, in score per range of an axis; complexity is how far scores lie beside their
+    local plane, beyond the noise where that is known.
 
     Make one with :meth:`from_search`, :meth:`from_record`, :meth:`from_trials`, or of a landscape.
 
@@ -182,20 +182,23 @@ class LandscapeDisplay(Display):
         """Cells of the map, or trials: values of the dimensions, what is shown, whether known."""
         if self.landscape is None:
             return []
-        shape = self.landscape.scores.shape
         lines, values = self.landscape.coordinates, self.landscape.scores.ravel()
-        known = np.isfinite(self.landscape.scores).reshape(shape).ravel()
+        measured = np.isfinite(values)
         if self.map is not None:
             grids = np.meshgrid(*self.map.lines, indexing="ij")
             lines = np.stack(grids, axis=-1).reshape(-1, len(self.map.lines))
-            values, known = self.map.values.ravel(), self.map.known.ravel()
+            values = self.map.values.ravel()
+            measured = self.map.known.ravel() & self.landscape.is_grid
+        kinds = np.select(
+            [np.isnan(values), measured], ["no score near", "measured"], "interpolated"
+        )
         every = max(1, len(values) // 300)
         places = lines[::every]
         columns: dict[str, Any] = {
             axis.name: [Scale(axis.dimension).value(float(u)) for u in places[:, j]]
             for j, axis in enumerate(self.landscape.axes)
         }
-        return rows_of(columns | {self.label: values[::every], "measured": known[::every]})
+        return rows_of(columns | {self.label: values[::every], "support": kinds[::every]})
 
     def _noted(self, n_dims: int | None) -> str:
         notes = []
@@ -205,10 +208,13 @@ class LandscapeDisplay(Display):
                 notes.append(f"{shown} of {n_dims} dimensions: what the others do appears as noise")
             if self.reason is not None:
                 notes.append(f"trials only: {self.reason}")
-            elif self.map is not None and not self.map.known.all():
-                mark = "hatched" if shown == 2 else "dotted"
-                what = "no score" if self.kind == "raw" else "interpolated, no trial is near"
-                notes.append(f"{mark}: {what}")
+            elif self.map is not None:
+                if self.map.is_empty.any():
+                    mark = "dotted" if shown == 2 else "gap"
+                    what = "no score" if self.kind == "raw" else "no trial is near"
+                    notes.append(f"{mark}: {what}")
+                if (~self.map.known & ~self.map.is_empty).any():
+                    notes.append(f"{'hatched' if shown == 2 else 'dotted'}: interpolated")
             scores = self.landscape.known[1]
             if len(scores) and scores.min() == scores.max():
                 what = "all scores are" if len(scores) > 1 else "the only score is"
@@ -229,10 +235,12 @@ class LandscapeDisplay(Display):
             low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
             text += f": {label} from {words.number(low)} to {words.number(high)}"
             text += f", highest at {self._where(shown)}" if high > low else ""
-        if self.map is not None and not self.map.known.all():
-            part = float((~self.map.known).mean())
-            what = "Without a score" if self.kind == "raw" else "Interpolated, far from any trial"
-            text += f". {what}: {words.share(part)} of the picture"
+        if self.map is not None:
+            empty = self.map.is_empty
+            what = "Without a score" if self.kind == "raw" else "Empty, far from any trial"
+            for part, name in ((empty, what), (~self.map.known & ~empty, "Interpolated")):
+                if part.any():
+                    text += f". {name}: {words.share(float(part.mean()))} of the picture"
         n_failed = int(self.landscape.failed.sum())
         text += f". {words.count(n_failed, 'trial')} failed" if n_failed else ""
         if self.reason is not None:
@@ -337,12 +345,11 @@ def _map_of(landscape: Landscape, kind: Kind) -> tuple[Map | None, str | None]:
     if kind == "raw":
         is_map = landscape.is_grid and min(landscape.scores.shape) > 1
         return (Map.of(landscape, landscape) if is_map else None), None
-    at = map_places(landscape)
     try:
         if kind == "smoothed":
-            return Map.of(landscape.smoothed(at=at), landscape), None
+            return Map.smoothed(landscape), None
         analyse = gradient_magnitude if kind == "gradient" else local_complexity
-        found = analyse(landscape, at=at)
+        found = analyse(landscape, at=map_places(landscape))
     except (ValueError, OverflowError) as error:  # an integer may be larger than any float
         return None, str(error).split(";")[0]
     if found.map is None:

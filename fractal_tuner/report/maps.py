@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 _CELLS = 48  # of a map of scattered scores, along each axis
 _RASTER = 256  # pixels of an uneven grid, along each axis
-_LEAST_REACH = 0.03
+_SHORTEST, _FARTHEST = 0.03, 0.15  # that a trial reaches, in unit coordinates
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +28,10 @@ class Map:
     lines : tuple of ndarray
         Unit coordinates of the grid along each axis, increasing.
     values : ndarray of float
-        Of the grid's shape; NaN where there is none.
+        Of the grid's shape; NaN where there is none, or no score is near to support one.
     known : ndarray of bool
-        Of the same shape: where there is a score, or one near.
+        Of the same shape: where there is a score; for scattered scores, where one is near. Other
+        values are interpolated.
     """
 
     scales: tuple[Scale, ...]
@@ -41,14 +41,39 @@ class Map:
 
     @classmethod
     def of(cls, shown: Landscape, measured: Landscape) -> Map:
-        """The map of a landscape on a grid, and where it is supported by what was measured."""
+        """The map of a landscape on a grid, without what no measured score supports."""
         assert shown.lines is not None
+        values = np.asarray(shown.scores)
+        known, supported = _support(shown, measured)
         return cls(
             tuple(Scale(axis.dimension) for axis in shown.axes),
             shown.lines,
-            np.asarray(shown.scores),
-            known_part(shown, measured),
+            np.where(supported, values, np.nan),
+            known & np.isfinite(values),
         )
+
+    @classmethod
+    def smoothed(cls, landscape: Landscape, n_lines: int = _CELLS) -> Map:
+        """The map of smoothed scores, on the landscape's own grid or on one of ``n_lines``.
+
+        A smoothed score is kept between the lowest and the highest score: beyond lies what a fitted
+        plane makes up.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fractal_tuner.Landscape.smoothed`.
+        """
+        shown = landscape.smoothed(at=map_places(landscape, n_lines))
+        scores = landscape.known[1]
+        return cls.of(
+            shown.with_scores(np.clip(shown.scores, scores.min(), scores.max())), landscape
+        )
+
+    @property
+    def is_empty(self) -> np.ndarray:
+        """Where there is no value."""
+        return np.isnan(self.values)
 
     @property
     def limits(self) -> np.ndarray:
@@ -62,7 +87,10 @@ class Map:
         )
 
     def draw(self, ax: Axes, ends: tuple[float, float], colors: str, *, hatch: bool = True) -> Any:
-        """Draw over two axes; hatched where nothing is known. The image, for a colour bar."""
+        """Draw over two axes; dotted where there is no value, hatched where it is interpolated.
+
+        Returns the image, for a colour bar.
+        """
         from matplotlib.image import AxesImage
 
         lines, values, known = self._even()
@@ -88,17 +116,22 @@ class Map:
         image.set_clim(*ends)
         image.set_clip_path(ax.patch)
         ax.add_image(image)
-        if hatch and not known.all():
-            self._draw_hatch(ax, lines, known)
+        empty = np.isnan(values)
+        for part, pattern in ((empty, ".."), (~known & ~empty, "//")):
+            if hatch and part.any():
+                self._draw_hatch(ax, lines, part, pattern)
         return image
 
-    def _draw_hatch(self, ax: Axes, lines: list[np.ndarray], known: np.ndarray) -> None:
+    def _draw_hatch(
+        self, ax: Axes, lines: list[np.ndarray], part: np.ndarray, pattern: str
+    ) -> None:
         fine = [np.repeat(line, 4) for line in lines]
         for line, u in zip(lines, fine, strict=True):
             u += _step(line) * np.tile([-0.499, -0.17, 0.17, 0.499], len(line))
-        unknown = np.kron(~known, np.ones((4, 4)))
+        fine_part = np.kron(part, np.ones((4, 4)))
         x, y = (scale.place(u) for scale, u in zip(self.scales, fine, strict=True))
-        ax.contourf(x, y, unknown.T, levels=[0.5, 1.5], colors="none", hatches=["//"], zorder=1)
+        style: dict[str, Any] = {"colors": "none", "hatches": [pattern], "zorder": 1}
+        ax.contourf(x, y, fine_part.T, levels=[0.5, 1.5], **style)
 
     def _even(self) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
         """The same on evenly spaced lines."""
@@ -114,30 +147,35 @@ class Map:
         return lines, values, known
 
 
-def map_places(landscape: Landscape) -> int | None:
+def map_places(landscape: Landscape, n_lines: int = _CELLS) -> int | None:
     """Where to fit a map: on the landscape's own grid, or on one for scattered scores."""
-    return None if landscape.is_grid else _CELLS
+    return None if landscape.is_grid else n_lines
 
 
-def known_part(shown: Landscape, measured: Landscape) -> np.ndarray:
-    """Where a map rests on scores.
+def _support(shown: Landscape, measured: Landscape) -> tuple[np.ndarray, np.ndarray]:
+    """Where a map is known, and where it has a value that scores support.
 
-    On the grid of the scores: the cells that have one. Elsewhere: places that are not farther from
-    a score, in unit coordinates, than a place is with a probability of 0.05 from the nearest of as
-    many scores at random places: ``pi r^2 n = 3`` over two axes, ``2 r n = 3`` over one.
+    On the grid of the scores: the cells that have one, and these with all beside them. Elsewhere,
+    both times: places that are not farther from the nearest score than that score is from the third
+    to it (the second over one axis), where scores are as dense as around it; and 0.15 at most.
     """
     known = np.isfinite(measured.scores)
     if measured.is_grid and shown.scores.shape == measured.scores.shape:
-        return np.asarray(known)
-    places = measured.known[0]
-    if not len(places):
-        return np.zeros(shown.scores.shape, dtype=bool)
+        from scipy.ndimage import binary_dilation
+
+        return known, binary_dilation(known, np.ones((3,) * known.ndim))
     from scipy.spatial import cKDTree
 
-    n = len(places)
-    reach = 1.5 / n if shown.n_dims == 1 else math.sqrt(3.0 / (math.pi * n))
-    distance = cKDTree(places).query(shown.coordinates)[0]
-    return np.asarray(distance <= max(reach, _LEAST_REACH)).reshape(shown.scores.shape)
+    places = np.unique(measured.known[0], axis=0)
+    if not len(places):
+        nowhere = np.zeros(shown.scores.shape, dtype=bool)
+        return nowhere, nowhere
+    tree = cKDTree(places)
+    beside = tree.query(places, k=[min(shown.n_dims + 1, len(places) - 1) + 1])[0][:, 0]
+    distance, nearest = tree.query(shown.coordinates)
+    reach = np.clip(beside, _SHORTEST, _FARTHEST)
+    near = (distance <= reach[nearest]).reshape(shown.scores.shape)
+    return near, near
 
 
 def _step(line: np.ndarray) -> float:

@@ -38,9 +38,9 @@ _CELLS = 24
 class ContourDisplay(Display):
     """Smoothed scores over each pair of dimensions, with the trials and lines of equal score.
 
-    What the other dimensions do is averaged by the smoothing. Hatched places are far from any
-    trial. Where a dimension of a pair is categorical, its trials alone are drawn, in the colours of
-    their scores. All panels have one colour scale.
+    What the other dimensions do is averaged by the smoothing. Dotted places are far from any trial,
+    and left empty. Where a dimension of a pair is categorical, its trials alone are drawn, in the
+    colours of their scores. All panels have one colour scale.
 
     Make one with :meth:`from_search`, :meth:`from_record` or :meth:`from_trials`.
 
@@ -168,7 +168,7 @@ class ContourDisplay(Display):
         head, grid = panels(ax, (n - 1) ** 2, n - 1)
         notes = [f"{n} of {self.n_dims} dimensions"] if self.n_dims > n else []
         if any(found is not None and not found.known.all() for found in self.maps.values()):
-            notes.append("hatched: no trial is near")
+            notes.append("dotted: no trial is near")
         legend_above(head, "; ".join(notes))
         shown: Any = None
         used = []
@@ -205,7 +205,7 @@ class ContourDisplay(Display):
             limits = found.limits
             shown = found.draw(ax, self._ends, SCORES)
             lines = [s.place(u) for s, u in zip(found.scales, found.lines, strict=True)]
-            if np.ptp(found.values) > 0:
+            if np.ptp(found.values[found.known]) > 0:
                 style: dict[str, Any] = {"colors": FOREGROUND, "linewidths": 0.6}
                 ax.contour(*lines, found.values.T, levels=6, zorder=1.5, **style)
             style = {"markeredgecolor": FOREGROUND, "markeredgewidth": 0.4}
@@ -236,7 +236,9 @@ def _smoothed(trials: TrialLog, told: Told, i: int, j: int) -> Map | None:
         return None
     points = Landscape.from_points(told.unit[shown][:, [i, j]], told.score[shown])
     try:
-        found = Map.of(points.smoothed(at=_CELLS), points)
+        found = Map.smoothed(points, _CELLS)
     except ValueError:  # too few, or on a line
+        return None
+    if not found.known.any():  # they lie between the cells
         return None
     return Map((told.scales[i], told.scales[j]), found.lines, found.values, found.known)
