@@ -238,10 +238,10 @@ def test_names_from_users_are_text(names):
     ("scores", "words"),
     [
         ([], "There are no trials."),
-        ([0.5], "The best of 1 trial is trial 1"),
+        ([0.5], "The only trial has score 0.5"),
         ([0.5, None], "The best of 2 trials is trial 1"),
         ([None, None, None], "None of 3 trials has a score."),
-        ([0.5] * 12, "The best of 12 trials"),
+        ([0.5] * 12, "The 12 scored trials all have score 0.5"),
         ([1e300, -1e300, 0.0], "The best of 3 trials is trial 1"),
         ([1e-300, 2e-300], "The best of 2 trials is trial 2"),
     ],

@@ -108,6 +108,8 @@ def _settle(entry: Entry, folds: np.ndarray, status: Any, error: Any) -> None:
         bad = len(folds) - len(good)
         why = f"{bad} of {len(folds)} folds gave no finite score" if bad else "no finite score"
         entry.status, entry.error = "failed", str(error) if isinstance(error, str) else why
+        if status == "pruned":
+            entry.details["pruned"] = True
         entry.folds = folds.tolist()
 
 

@@ -35,8 +35,8 @@ def read_study(
 ) -> Record:
     """The record of a study.
 
-    Pruned trials count as failed: what they last reported is no score of a whole trial. Trials that
-    only wait are left out.
+    Pruned trials have no score: what they last reported is none of a whole trial. Trials that only
+    wait are left out.
 
     Raises
     ------
@@ -70,8 +70,8 @@ def read_study(
         mended.append(f"{count(waiting, 'trial')} that had not begun left out")
     if pruned := sum(entry.details.get("pruned", False) for entry in entries):
         mended.append(
-            f"{count(pruned, 'trial')} pruned: counted as failed, as no score of a whole trial "
-            "is known"
+            f"{count(pruned, 'trial')} pruned: without a score, as what a trial reports on its way "
+            "is none of a whole trial"
         )
     log, _ = log_of(entries, mended, space=space, known=_dimensions(trials, mended))
     return Record(log, "Optuna study", score_label(name, larger), notes=tuple(mended))

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from fractal_tuner.dimensions import Dimension
 from fractal_tuner.readers.infer import space_of
 from fractal_tuner.space import Key, Params, SearchSpace
 from fractal_tuner.trials import Status, Trial, TrialLog, Window
+
+Outcome = Literal["running", "complete", "failed", "pruned"]
 
 INFERRED = (
     "the search space was inferred from the values that were tried: its real limits are unknown"
@@ -50,6 +52,12 @@ class Record:
     stop_reason: str | None = None
     seed: int | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def zooms(self) -> bool:
+        """Whether the trials were recorded by this package, whose searches have windows."""
+        known = ("Fractal", "ZoomSearch", "FactorialZoom", "journal", "trial log")
+        return self.tool.startswith(known) or any(trial.level for trial in self.trials)
 
 
 @dataclass
@@ -121,6 +129,12 @@ def log_of(
         keys = [space.key(p) for p in params]
     kept = _best_funded(entries, keys, notes)
     return _filled(space, entries, keys, kept)
+
+
+def outcome(trial: Trial) -> Outcome:
+    """How a trial ended: its status, but "pruned" where its tool stopped it before its end."""
+    is_pruned = trial.status == "failed" and trial.details.get("pruned") is True
+    return "pruned" if is_pruned else trial.status
 
 
 def copy_of(log: TrialLog, score_of: Callable[[Trial], tuple[float, Sequence[float]]]) -> TrialLog:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -21,9 +23,24 @@ from fractal_tuner.analysis.optimum import (
 )
 from fractal_tuner.analysis.roughness import roughness
 from fractal_tuner.landscape import Landscape
+from fractal_tuner.readers import Record
+from fractal_tuner.readers.record import outcome
 from fractal_tuner.trials import Trial, TrialLog
 
 NO_LANDSCAPE = "no dimension with a scale was varied around the best trial"
+_SHARES = {
+    "accuracy",
+    "acc",
+    "f1",
+    "precision",
+    "recall",
+    "auc",
+    "jaccard",
+    "sensitivity",
+    "specificity",
+}
+_AT_MOST_1 = {"r2", "explained", "matthews", "mcc", "kappa"}
+_NEGATED = {"negated", "neg"}
 _OF_LANDSCAPE = (
     "roughness",
     "correlation_lengths",
@@ -40,7 +57,8 @@ def landscape_of(trials: TrialLog, best: Trial | None) -> Landscape | None:
     """The landscape around the best trial, over the dimensions with a scale that were varied.
 
     Where there are choices without an order, it is that of the trials with the best one's choices.
-    None if there is no trial with a score, or nothing was varied.
+    Pruned trials are no failures of their places, and left out. None if there is no trial with a
+    score, or nothing was varied.
     """
     if best is None:
         return None
@@ -48,7 +66,8 @@ def landscape_of(trials: TrialLog, best: Trial | None) -> Landscape | None:
     alike = [
         trial
         for trial in trials.told
-        if all(
+        if outcome(trial) != "pruned"
+        and all(
             (a is None) == (b is None) and (a == b or not categorical)
             for a, b, categorical in zip(trial.key, best.key, kinds, strict=True)
         )
@@ -63,18 +82,37 @@ def landscape_of(trials: TrialLog, best: Trial | None) -> Landscape | None:
     return Landscape.from_trials(alike, names, space=trials.space) if names else None
 
 
-def findings_of(trials: TrialLog, landscape: Landscape | None, seed: int) -> dict[str, Any]:
+def bounds_of(record: Record) -> tuple[float, float]:
+    """What the scores of a record are known to lie between; infinite where that is not known.
+
+    By their name, unless one lies outside.
+    """
+    words = set(re.split(r"[\W_]+", record.score_name.lower()))
+    low = 0.0 if words & _SHARES else -math.inf
+    high = 1.0 if words & (_SHARES | _AT_MOST_1) else math.inf
+    scores = [trial.score for trial in record.trials if trial.status == "complete"]
+    is_so = not words & _NEGATED and all(low <= score <= high for score in scores)
+    return (low, high) if is_so else (-math.inf, math.inf)
+
+
+def findings_of(record: Record, landscape: Landscape | None, seed: int) -> dict[str, Any]:
     """The results of all analyzers by their names.
 
     The landscape's analyzers are told the noise that a fitted field sees. Noise from folds and
-    repeats the landscape has itself, or leaves out where its scores are means of several.
+    repeats the landscape has itself, or leaves out where its scores are means of several. The
+    interval of a score ends where scores do.
     """
+    trials = record.trials
     noise = noise_share(trials)
     from_field = noise.sd if noise.reason is None and noise.source == "field" else None
+    corrected = corrected_best(trials)
+    lowest, highest = bounds_of(record)
     found: dict[str, Any] = {
         "noise_share": noise,
         "indistinguishable": indistinguishable(trials, noise_sd=from_field),
-        "corrected_best": corrected_best(trials),
+        "corrected_best": replace(
+            corrected, low=max(corrected.low, lowest), high=min(corrected.high, highest)
+        ),
         "domain_edges": domain_edges(trials),
         "importance": importance(trials, seed=seed),
         "near_optimal_volume": near_optimal_volume(trials, noise_sd=from_field, seed=seed),

@@ -18,6 +18,7 @@ import numpy as np
 
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.readers import Record, read
+from fractal_tuner.readers.record import outcome
 from fractal_tuner.report import words
 from fractal_tuner.report.drawing import best_of, standard_error
 from fractal_tuner.report.findings import findings_of, landscape_of
@@ -84,7 +85,7 @@ def analyze(
             raise ValueError(f"dims must be one or two different names of {names}, got {dims!r}")
     chosen = next((t for t in record.trials if t.id == record.best), None)
     landscape = landscape_of(record.trials, chosen or best_of(record.trials))
-    found = findings_of(record.trials, landscape, seed)
+    found = findings_of(record, landscape, seed)
     return Report(record, found, dims or foremost(record, found, 2), landscape, seed)
 
 
@@ -126,8 +127,13 @@ class Report:
 
     @cached_property
     def failed(self) -> list[Trial]:
-        """Trials that failed."""
-        return [t for t in self.record.trials if t.status == "failed"]
+        """Trials that failed; not those that were pruned."""
+        return [t for t in self.record.trials if outcome(t) == "failed"]
+
+    @cached_property
+    def pruned(self) -> list[Trial]:
+        """Trials that their tool stopped before their end."""
+        return [t for t in self.record.trials if outcome(t) == "pruned"]
 
     @cached_property
     def errors(self) -> list[tuple[str, int]]:
@@ -135,6 +141,11 @@ class Report:
         last = (str(t.error or "").strip().split("\n")[-1] for t in self.failed)
         counted = Counter(words.clean(line, _WORST_NAME) for line in last if line)
         return sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
+
+    @cached_property
+    def _are_alike(self) -> bool:
+        """Whether several trials have one score."""
+        return len({t.score for t in self.complete}) == 1 < len(self.complete)
 
     @cached_property
     def best(self) -> Trial | None:
@@ -166,21 +177,27 @@ class Report:
                 f"None of {words.count(n, 'trial')} has a score." if n else "There are no trials."
             )
         doubt = self.standard_error
-        plus = f" ± {words.number(doubt, 2)}" if doubt > 0 else ""
-        return (
-            f"The best of {words.count(n, 'trial')} is trial {self.best.id + 1} with "
-            f"{words.clean(self.record.score_name)} {self.say(self.best.score)}{plus}"
-            + (f", at {words.params(self.best.params)}." if self.best.params else ".")
-        )
+        score = f"{words.clean(self.record.score_name)} {self.say(self.best.score)}"
+        score += f" ± {words.number(doubt, 2)}" if doubt > 0 else ""
+        if self._are_alike:
+            n = len(self.complete)
+            return f"The {n:,} scored trials all have {score}: none is better than another."
+        place = f", at {words.params(self.best.params)}." if self.best.params else "."
+        if n == 1:
+            return f"The only trial has {score}{place}"
+        return f"The best of {n:,} trials is trial {self.best.id + 1} with {score}{place}"
 
     @cached_property
     def trust(self) -> tuple[str, ...]:
         """How far to trust it, in sentences."""
         if self.best is None:
             return tuple(self._how_it_went())
+        if len(self.complete) == 1:
+            one = "A single score tells nothing of its noise, nor of what better scores there are."
+            return (one, *self._how_it_went())
         return (
             self._about_noise(),
-            self._about_ties(),
+            *self._about_ties(),
             *self._about_choice(),
             *self._about_luck(),
             *self._about_edges(),
@@ -190,25 +207,31 @@ class Report:
     def _about_noise(self) -> str:
         noise = self.findings["noise_share"]
         if noise.reason is not None:
-            return f"The noise of a score is unknown: {noise.reason}."
+            own = " ± is the standard error of the best trial's own folds."
+            return f"The noise of a score is unknown: {words.reason(noise.reason)}." + (
+                own if self.standard_error > 0 else ""
+            )
         source = {"folds": "its folds", "repeats": "repeats", "field": "neighbouring trials"}
         if noise.sd == 0:
             return f"No noise was seen in the scores (as judged by {source[noise.source]})."
         return (
-            f"A score is uncertain by {words.number(noise.sd, 2)} (standard deviation, from "
-            f"{source[noise.source]}); this noise is {words.share(min(noise.value, 1.0))} of the "
+            f"± is one standard error of a score, {words.number(noise.sd, 2)} as judged by "
+            f"{source[noise.source]}; this noise is {words.share(min(noise.value, 1.0))} of the "
             "variance between trials."
         )
 
-    def _about_ties(self) -> str:
+    def _about_ties(self) -> list[str]:
         tied = self.findings["indistinguishable"]
+        if self._are_alike:
+            return []
         if tied.reason is not None:
-            return f"Which trials are as good as the best cannot be told: {tied.reason}."
+            why = words.reason(tied.reason)
+            return [f"Which trials are as good as the best cannot be told: {why}."]
         n = len(tied.trials) - 1
         if n <= 0:
-            return "No other trial may be as good (95 % confidence)."
+            return ["No other trial may be as good (95 % confidence)."]
         verb = "is" if n == 1 else "are"
-        return f"{words.count(n, 'other trial')} {verb} perhaps as good (95 % confidence)."
+        return [f"{words.count(n, 'other trial')} {verb} perhaps as good (95 % confidence)."]
 
     def _about_choice(self) -> list[str]:
         highest, best = best_of(self.complete), self.best
@@ -235,14 +258,32 @@ class Report:
             return []
         if not edges.edges:
             return ["The best trial lies inside the search space, at no dimension's end."]
-        names = words.listing(words.clean(e.name, 40) for e in edges.edges[:6])
-        return [f"The best trial lies at the edge of the search space ({names})."]
+        trend = {
+            True: "scores grow towards it",
+            False: "scores fall towards it",
+            None: "whether scores grow towards it is unclear",
+        }
+        places = words.listing(
+            (
+                f"{'on' if e.is_on else 'next to'} the {e.side} end of {words.clean(e.name, 40)} "
+                f"({trend[e.points_outward]})"
+                for e in edges.edges
+            ),
+            6,
+        )
+        return [f"The best trial lies at the edge of the search space: {places}."]
 
     def _how_it_went(self) -> list[str]:
         log = self.record.trials
         said = []
         if self.failed:
             said.append(f"{len(self.failed):,} of {words.count(len(log), 'trial')} failed.")
+        if self.pruned:
+            said.append(
+                f"{len(self.pruned):,} of {words.count(len(log), 'trial')} "
+                f"{'was' if len(self.pruned) == 1 else 'were'} pruned: stopped early, without a "
+                "score of a whole trial."
+            )
         if self.record.stop_reason is not None:
             reason = self.record.stop_reason
             other = f"The search ended: {words.clean(reason, _WORST_NAME)}."
@@ -287,7 +328,7 @@ class Report:
     def next_steps(self) -> tuple[str, ...]:
         """What to do next, the most urgent first."""
         steps = [c.advice for c in self.cautions]
-        if self.best is not None:
+        if self.best is not None and not self._are_alike:
             steps.append(
                 f"Fit the model with the parameters of trial {self.best.id + 1}, and check its "
                 "score on data that the search has not seen."
@@ -307,6 +348,7 @@ class Report:
             "n_trials": len(self.record.trials),
             "n_complete": len(self.complete),
             "n_failed": len(self.failed),
+            "n_pruned": len(self.pruned),
             "stop_reason": self.record.stop_reason,
             "seed": self.record.seed,
             "notes": list(self.record.notes),
@@ -418,7 +460,7 @@ def trial_rows(report: Report) -> list[dict[str, Any]]:
         started, ended = (math.nan if x is None else x for x in (t.started, t.ended))
         row: dict[str, Any] = {
             "trial": t.id + 1,
-            "status": t.status,
+            "status": outcome(t),
             "score": t.score,
             "standard_error": standard_error(t.folds),
             "level": t.level,

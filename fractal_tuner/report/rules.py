@@ -16,13 +16,15 @@ from fractal_tuner.report import words
 from fractal_tuner.report.drawing import best_of
 
 if TYPE_CHECKING:
+    from fractal_tuner.analysis.optimum import Edge
     from fractal_tuner.report.report import Report
 
 FEW_TRIALS = 10
 FAILED_SHARE = 0.1
 NOISE_SHARE = 0.5
 TIED_SHARE = 0.25
-OPTIMISM = 1.0  # standard errors of the best score
+OPTIMISM = 0.1  # standard errors of the best score: worth a word
+MUCH_OPTIMISM = 1.0  # standard errors: worth a warning
 LATE_SHARE = 0.1  # of the trials, the last
 LATE_GAIN = 0.05  # of the way from the median score to the best
 GAIN = 2.0  # standard deviations of the noise in a score
@@ -67,19 +69,21 @@ def nothing_scored(report: Report) -> Caution | None:
     """No trial has a score."""
     if report.complete:
         return None
-    if not report.failed:
+    if not report.failed and not report.pruned:
         running = bool(len(report.record.trials))
         return _warning(
             nothing_scored,
             "No trial has ended yet." if running else "There are no trials.",
             "Wait for the first trials to end." if running else "Run some trials.",
         )
-    text = f"All of {words.count(len(report.failed), 'trial')} failed."
-    if report.errors:
-        error, n = report.errors[0]
-        text += f" The most frequent reason ({n:,} times): {error}"
+    n = len(report.failed) + len(report.pruned)
+    text = f"{words.count(n, 'trial')} ended, none with a score: {_how_they_ended(report)}."
+    if not report.failed:
+        return _warning(nothing_scored, text, "Prune later, so that some trials end.")
     return _warning(
-        nothing_scored, text, "Evaluate one candidate by hand until it no longer fails."
+        nothing_scored,
+        text + _most_frequent_error(report),
+        "Evaluate one candidate by hand until it no longer fails.",
     )
 
 
@@ -102,12 +106,9 @@ def failures(report: Report) -> Caution | None:
     if not report.complete or len(report.failed) <= FAILED_SHARE * n:
         return None
     text = f"{len(report.failed):,} of {n:,} trials failed ({words.share(len(report.failed) / n)})."
-    if report.errors:
-        error, times = report.errors[0]
-        text += f" The most frequent reason ({times:,} times): {error}"
     return _warning(
         failures,
-        text,
+        text + _most_frequent_error(report),
         "Find out which parameters the failed trials have in common, and leave that part of the "
         "space out.",
     )
@@ -145,7 +146,7 @@ def unknown_noise(report: Report) -> Caution | None:
         return None
     return _warning(
         unknown_noise,
-        f"How noisy a score is cannot be told: {noise.reason}.",
+        f"How noisy a score is cannot be told: {words.reason(noise.reason)}.",
         "Evaluate the best candidate five times more with other seeds, and see how much its "
         "score changes.",
     )
@@ -167,40 +168,42 @@ def many_tied(report: Report) -> Caution | None:
 
 def optimistic(report: Report) -> Caution | None:
     """The best score is too good by more than OPTIMISM of its standard errors."""
-    corrected = report.findings["corrected_best"]
-    if corrected.reason is not None or corrected.optimism <= 0:
-        return None
+    corrected, best = report.findings["corrected_best"], report.best
+    if best is None or corrected.reason is not None or best.score < corrected.best:
+        return None  # one that was not chosen for its score
     if not corrected.optimism > OPTIMISM * report.standard_error:
         return None
-    return _warning(
+    many = corrected.optimism > MUCH_OPTIMISM * report.standard_error
+    return (_warning if many else _hint)(
         optimistic,
-        f"The best score owes about {words.number(corrected.optimism, 2)} to luck, more than its "
-        "standard error.",
-        f"Report a score of {report.say(corrected.value)} for the best trial, or its score on data "
-        "that the search has not seen.",
+        f"The best score is probably too good by {words.number(corrected.optimism, 2)}"
+        f"{', more than its standard error' if many else ''}: it is the highest of "
+        f"{words.count(len(report.complete), 'noisy score')}.",
+        f"Report {report.say(corrected.value)} in place of {report.say(best.score)} for the best "
+        "trial, or its score on data that the search has not seen.",
     )
 
 
 def at_edge(report: Report) -> Caution | None:
-    """The best trial is at an end of a dimension, and scores may grow beyond it."""
-    edges = [
-        edge
-        for edge in report.findings["domain_edges"].edges
-        if edge.points_outward is not False  # None: the slope is unknown
-    ]
+    """Scores grow towards an end where the best trial is, or may grow beyond one it is on."""
+    edges = _open_edges(report)
     if not edges or len(report.complete) < FEW_TRIALS:
         return None
     places = words.listing(
-        f"{words.clean(e.name, 40)} = {words.value(e.value)} ({e.side} end {words.value(e.bound)})"
-        for e in edges[:4]
+        (
+            f"{words.clean(e.name, 40)} = {words.value(e.value)} "
+            f"({e.side} end {words.value(e.bound)})"
+            for e in edges
+        ),
+        4,
     )
     sure = any(edge.points_outward for edge in edges)
     return _warning(
         at_edge,
         f"The best trial is at the edge of the search space: {places}. Scores "
         f"{'still grow' if sure else 'may grow'} beyond it.",
-        f"Widen {words.listing(words.clean(e.name, 40) for e in edges[:4])} on that side where "
-        "such values make sense, and search on.",
+        f"Widen {words.names(e.name for e in edges)} on that side where such values make sense, "
+        "and search on.",
     )
 
 
@@ -310,17 +313,13 @@ def cheaper(report: Report) -> Caution | None:
 
 
 def idle(report: Report) -> Caution | None:
-    """A dimension's total share is below IDLE, interval and all, and the best is not at its end."""
-    found = report.findings["importance"]
-    if found.reason is not None:
-        return None
-    at_ends = {edge.name for edge in report.findings["domain_edges"].edges}
-    small = [name for name, e in found.total.items() if e.reason is None and e.high < IDLE]
+    """A dimension's total share is below IDLE, interval and all, and it need not be widened."""
+    open_ends = {edge.name for edge in _open_edges(report)}
     used = {} if report.best is None else report.best.params
-    names = [name for name in small if name in used and name not in at_ends]
+    names = [name for name in _idle_names(report) if name in used and name not in open_ends]
     if not names:
         return None
-    listed = words.listing(words.clean(name, 40) for name in names[:6])
+    listed = words.names(names)
     return _hint(
         idle,
         f"{listed} {'makes' if len(names) == 1 else 'make'} hardly any difference over the space "
@@ -365,6 +364,48 @@ RULES: tuple[Rule, ...] = (
     idle,
     fine_steps,
 )
+
+
+def _open_edges(report: Report) -> list[Edge]:
+    """Ends that the best trial has reached, and beyond which scores may be better.
+
+    Where it is not clear that scores grow towards an end, the best must be on it, the dimension
+    must matter, and no trial that may be as good have another value.
+    """
+    tied = report.findings["indistinguishable"]
+    others = tied.trials if tied.reason is None else ()
+    idle_names = _idle_names(report)
+    return [
+        edge
+        for edge in report.findings["domain_edges"].edges
+        if edge.points_outward
+        or (
+            edge.points_outward is None
+            and edge.is_on
+            and edge.name not in idle_names
+            and all(trial.params.get(edge.name, edge.value) == edge.value for trial in others)
+        )
+    ]
+
+
+def _idle_names(report: Report) -> list[str]:
+    """The dimensions that surely make hardly any difference."""
+    found = report.findings["importance"]
+    if found.reason is not None:
+        return []
+    return [name for name, e in found.total.items() if e.reason is None and e.high < IDLE]
+
+
+def _how_they_ended(report: Report) -> str:
+    counted = ((len(report.failed), "failed"), (len(report.pruned), "pruned"))
+    return words.listing(f"{n:,} {what}" for n, what in counted if n)
+
+
+def _most_frequent_error(report: Report) -> str:
+    if not report.errors:
+        return ""
+    error, n = report.errors[0]
+    return words.sentence(f" The most frequent reason ({words.count(n, 'time')}): {error}")
 
 
 def _warning(rule: Rule, text: str, advice: str) -> Caution:

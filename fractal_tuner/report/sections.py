@@ -37,6 +37,7 @@ _MOST_TRIALS = 1_000
 _MOST_SLICES = 8
 _MOST_PAIRED = 4
 _MOST_COLUMNS = 12  # parameters in it
+_OF_FOLDS = "standard error of its folds"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Section:
 
 def sections(report: Report) -> tuple[Section, ...]:
     """The sections that follow answer and warnings."""
-    return tuple(make(report) for make in _SECTIONS)
+    made = (make(report) for make in _SECTIONS)
+    return tuple(section for section in made if section is not None)
 
 
 def best_table(report: Report) -> Table | None:
@@ -116,9 +118,11 @@ def _history(report: Report) -> Section:
     return Section("history", "History", (*said, *text), shown)
 
 
-def _zoom_path(report: Report) -> Section:
+def _zoom_path(report: Report) -> Section | None:
     title = "Zoom path"
     levels = max((t.level for t in report.record.trials), default=0)
+    if not levels and not report.record.zooms:
+        return None
     if not levels:
         why = "The search did not zoom: all trials were proposed from the whole space."
         return Section("zoom-path", title, (why,))
@@ -208,7 +212,7 @@ def _extent_of_landscape(report: Report) -> str:
 def _boxes(report: Report) -> Section:
     title, found = "Box counting", report.findings
     names = ("contour_dimension", "failure_dimension")
-    reasons = list(dict.fromkeys(str(found[name].reason) for name in names))
+    reasons = list(dict.fromkeys(words.reason(str(found[name].reason)) for name in names))
     if all(found[name].reason is not None for name in names):
         why = f"No box-counting dimension was estimated ({words.listing(reasons)})."
         return Section("box-counting", title, (why,))
@@ -251,10 +255,10 @@ def _roughness(report: Report) -> Section:
             f"{words.share(rough.explored)} of the space, that near the trials."
         )
     else:
-        said.append(f"How rough the landscape is cannot be told: {rough.reason}.")
+        said.append(f"How rough the landscape is cannot be told: {words.reason(rough.reason)}.")
     tables: tuple[Table, ...] = ()
     if all(e.reason is not None for e in lengths):
-        reasons = list(dict.fromkeys(str(e.reason) for e in lengths))
+        reasons = list(dict.fromkeys(words.reason(str(e.reason)) for e in lengths))
         said.append(f"Correlation lengths cannot be told: {words.listing(reasons)}.")
     else:
         rows = tuple(
@@ -272,7 +276,7 @@ def _importance(report: Report) -> Section:
     found = report.findings["importance"]
     said = []
     if found.reason is not None:
-        said.append(f"Which dimensions matter cannot be told: {found.reason}.")
+        said.append(f"Which dimensions matter cannot be told: {words.reason(found.reason)}.")
     else:
         name, most = max(found.total.items(), key=lambda item: item[1].value)
         said.append(
@@ -308,7 +312,7 @@ def _coverage(report: Report) -> Section:
 def _noise(report: Report) -> Section:
     noise = report.findings["noise_share"]
     if noise.reason is not None:
-        why = f"How noisy a score is cannot be told: {noise.reason}."
+        why = f"How noisy a score is cannot be told: {words.reason(noise.reason)}."
         return Section("noise", "Noise", (why,))
     table = _estimates(
         report,
@@ -351,7 +355,7 @@ def _trials(report: Report) -> Section:
         words.clean(head.removeprefix("param_")) if head.startswith("param_") else head
         for head in heads
     ]
-    titles = ["standard error" if title == "standard_error" else title for title in titles]
+    titles = [_OF_FOLDS if title == "standard_error" else title for title in titles]
     table = Table(
         "Trials",
         tuple(titles),
@@ -460,8 +464,10 @@ def _how_to_read(report: Report) -> Section:
             "A trial is one evaluation of one candidate: one value for each parameter. Trials are "
             "numbered from 1 in the order in which they were asked for. Larger scores are better; "
             "what was minimised is negated.",
-            "± is one standard error. An interval holds the truth in 95 % of cases. Where the "
-            "data do not suffice for a number, the reason is given instead.",
+            "± is one standard error of a score, judged by all trials where they tell it: a few "
+            "folds of one trial may agree by chance. The table of trials has that of each trial's "
+            "own folds. An interval holds the truth in 95 % of cases. Where the data do not "
+            "suffice for a number, the reason is given instead.",
             "Two trials that cannot be told apart may still differ: there was not enough data "
             "to see it. Trials of a search crowd around its best ones, so that what is said of "
             "the landscape holds near the trials.",
@@ -472,7 +478,7 @@ def _how_to_read(report: Report) -> Section:
     )
 
 
-_SECTIONS: tuple[Callable[[Report], Section], ...] = (
+_SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     _history,
     _zoom_path,
     _landscape,
@@ -500,7 +506,7 @@ def _value_and_interval(found: Estimate) -> tuple[str, str]:
     """Of an estimate without a value the reason."""
     known = math.isfinite(found.low) and math.isfinite(found.high)
     if found.reason is not None:
-        return f"unknown: {found.reason}", ""
+        return f"unknown: {words.reason(found.reason)}", ""
     low, high = words.number(found.low, 3), words.number(found.high, 3)
     return words.number(found.value, 3), f"{low} to {high}" if known else "unknown"
 

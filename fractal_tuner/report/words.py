@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -85,16 +86,41 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def listing(items: Iterable[str]) -> str:
-    """Items in a sentence.
+def listing(items: Iterable[str], most: int | None = None) -> str:
+    """Items in a sentence; of more than ``most``, how many are left out.
 
     Examples
     --------
-    >>> listing(["a", "b", "c"])
-    'a, b and c'
+    >>> listing(["a", "b", "c"]), listing("abcde", 3)
+    ('a, b and c', 'a, b and 3 more')
     """
-    *most, last = list(items) or [""]
-    return f"{', '.join(most)} and {last}" if most else last
+    shown = list(items) or [""]
+    if most is not None and len(shown) > most:
+        shown[most - 1 :] = [f"{len(shown) - most + 1:,} more"]
+    *first, last = shown
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def names(given: Iterable[str]) -> str:
+    """Names of dimensions in a sentence; of more than eight, how many are left out.
+
+    Examples
+    --------
+    >>> names(["C", "gamma"])
+    'C and gamma'
+    """
+    return listing((clean(name, 40) for name in given), 8)
+
+
+def reason(text: str) -> str:
+    """Why there is no number, with the noun that one of a kind has.
+
+    Examples
+    --------
+    >>> reason("not enough data: 1 trials with a score, 2 are needed")
+    'not enough data: 1 trial with a score, 2 are needed'
+    """
+    return re.sub(r"\b1 (trial|score|fold|place)s\b", r"1 \1", text)
 
 
 def sentence(text: str) -> str:
