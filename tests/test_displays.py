@@ -20,6 +20,8 @@ from fractal_tuner import (
     Landscape,
     Real,
     SearchSpace,
+    TrialLog,
+    Window,
     ZoomPathDisplay,
     ZoomSearch,
     box_dimension,
@@ -45,6 +47,7 @@ from fractal_tuner.report import (
     ZoomedViewsDisplay,
 )
 from fractal_tuner.report.drawing import BACKGROUND, FOREGROUND, GRID
+from fractal_tuner.report.scales import Scale
 
 SQUARE = {"x": Real(0, 1), "y": Real(1e-3, 1, log=True)}
 
@@ -497,6 +500,36 @@ def test_pairs_share_one_smoothing_and_leave_categories_to_dots():
     found = display.maps["x", "y"]
     plane = np.add.outer(*found.lines)[found.known].clip(display.score.min(), display.score.max())
     np.testing.assert_allclose(found.values[found.known], plane, atol=1e-6)
+
+
+def test_pairs_of_many_trials_are_smoothed_as_those_of_some():
+    u = np.random.default_rng(0).random((400, 2))
+    log = TrialLog(SearchSpace(SQUARE))
+    for trial in log.add_all((log.space.key_from_unit(v), Window.whole(2)) for v in u):
+        log.finish(trial.id, math.sin(3 * u[trial.id, 0]) + u[trial.id, 1])
+    (found,) = ContourDisplay.from_trials(log).maps.values()
+    expected = np.add.outer(np.sin(3 * found.lines[0]), found.lines[1])
+    assert found.known.mean() > 0.9
+    assert np.abs(found.values - expected)[found.known].max() < 0.1
+
+
+def test_every_trial_has_a_row_in_the_timeline():
+    search = told([0.1, None, 0.3])
+    for trial in search.trials:
+        trial.started, trial.ended = 10.0 * trial.id, 10.0 * trial.id + 5
+    bars = TimelineDisplay.from_search(search).plot().ax_.collections
+    ends = {
+        b.get_label(): [p.get_extents().intervalx.tolist() for p in b.get_paths()] for b in bars
+    }
+    assert ends == {"complete": [[0, 5], [20, 25]], "failed": [[10, 15]]}
+
+
+def test_numbers_that_are_whole_have_whole_ticks_however_near_one_looks():
+    ax = plt.figure().add_subplot()
+    Scale(Integer(1, 1000)).label(ax, "x", "n", np.array([0.5, 0.5001]))
+    ticks = ax.get_xticks()
+    assert np.array_equal(ticks, np.round(ticks))
+    plt.close(ax.figure)
 
 
 def test_parallel_coordinates_keep_the_best_and_some_others():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,7 +31,7 @@ MANY = 1500  # marks; more are drawn as one picture inside of a vector graphic
 
 _LABEL_LENGTH = 24
 _NOTE_LENGTH = 62
-_HALF_DECADE, _FEW_DECADES, _MANY_DECADES = 5.0, 300.0, 1e4  # ratios of the ends of an axis
+_HALF_DECADE, _FEW_DECADES = 5.0, 300.0  # ratios of the ends of an axis
 _SUPERSCRIPT = str.maketrans(
     "-0123456789",
     "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079",
@@ -53,6 +53,7 @@ _RC: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
+    "axes.titley": 1.0,  # else it is looked for again at each step, which takes time
 }
 # Arguments of Axes.plot
 BEST: dict[str, Any] = {
@@ -141,25 +142,28 @@ def axes_of(ax: Axes | None, size: tuple[float, float]) -> tuple[Axes, Figure]:
     return ax, cast("Figure", ax.get_figure())
 
 
-def panels(ax: Axes, n: int, n_columns: int) -> tuple[Axes, list[Axes]]:
+def panels(ax: Axes, places: Sequence[int], n_columns: int) -> tuple[Axes, list[Axes]]:
     """Axes in rows in the place of ``ax``, which itself is drawn no more.
 
     Parameters
     ----------
     ax : matplotlib Axes
-    n, n_columns : int
+    places : sequence of int
+        Which places to fill, counted along the rows.
+    n_columns : int
 
     Returns
     -------
     tuple of Axes and list of Axes
-        A place above the panels for a legend of all of them, and ``n`` panels.
+        A place above the panels for a legend of all of them, and the panels.
     """
     from matplotlib.gridspec import GridSpec
 
     ax.set_axis_off()
     figure = cast("Figure", ax.get_figure())
-    n_columns = max(1, min(n, n_columns))
-    n_rows = max(1, -(-n // n_columns))
+    n = max(places) + 1
+    n_columns = min(n, n_columns)
+    n_rows = -(-n // n_columns)
     spec: Any = ax.get_subplotspec()
     if spec is None:  # axes at a place of their own
         box = ax.get_position()
@@ -169,7 +173,7 @@ def panels(ax: Axes, n: int, n_columns: int) -> tuple[Axes, list[Axes]]:
     head = figure.add_subplot(above)
     head.set_axis_off()
     grid = below.subgridspec(n_rows, n_columns)
-    return head, [figure.add_subplot(grid[divmod(k, n_columns)]) for k in range(n)]
+    return head, [figure.add_subplot(grid[divmod(k, n_columns)]) for k in places]
 
 
 def legend_above(ax: Axes, note: str = "", *, n_columns: int = 2) -> None:
@@ -291,19 +295,25 @@ def color_bar(
     **options: Any,
 ) -> None:
     """A colour bar at the right of ``ax`` or in ``cax``; ``below``: some values lie below it."""
+    from matplotlib.ticker import MaxNLocator
+
     figure = cast("Figure", ax.get_figure())
     place: dict[str, Any] = {"ax": ax} if cax is None else {"cax": cax}
     bar = figure.colorbar(shown, extend="min" if below else "neither", **place, **options)
     bar.set_label(short(label, 44))
+    if bar.orientation == "horizontal":
+        bar.locator = MaxNLocator(3)
+    cast("Any", bar.formatter).set_useOffset(False)
     cast("Any", bar.outline).set_linewidth(0.5)
 
 
 def log_ticks(axis: Any, low: float, high: float) -> None:
     """Numbers on a logarithmic axis from ``low`` to ``high``, without mathematical typesetting.
 
-    Typesetting takes most of the time of a drawing, and its text cannot be read out.
+    Typesetting takes most of the time of a drawing, and its text cannot be read out. Ticks without
+    a number take time, too.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     ratio = high / low
     if ratio < _HALF_DECADE:
@@ -312,10 +322,8 @@ def log_ticks(axis: Any, low: float, high: float) -> None:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=99))
     else:
         axis.set_major_locator(LogLocator())
-    if ratio > _MANY_DECADES:
-        axis.set_minor_locator(NullLocator())
+    axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: power_text(value)))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def power_text(value: float) -> str:

@@ -12,6 +12,7 @@ from fractal_tuner.report.scales import Scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 _CELLS = 48  # of a map of scattered scores, along each axis
 _RASTER = 256  # pixels of an uneven grid, along each axis
@@ -53,8 +54,12 @@ class Map:
         )
 
     @classmethod
-    def smoothed(cls, landscape: Landscape, n_lines: int = _CELLS) -> Map:
+    def smoothed(
+        cls, landscape: Landscape, n_lines: int = _CELLS, bandwidth: ArrayLike | None = None
+    ) -> Map:
         """The map of smoothed scores, on the landscape's own grid or on one of ``n_lines``.
+
+        As :meth:`fractal_tuner.Landscape.smoothed`, with its ``bandwidth``.
 
         A smoothed score is kept between the lowest and the highest score: beyond lies what a fitted
         plane makes up.
@@ -64,7 +69,7 @@ class Map:
         ValueError
             As :meth:`fractal_tuner.Landscape.smoothed`.
         """
-        shown = landscape.smoothed(at=map_places(landscape, n_lines))
+        shown = landscape.smoothed(bandwidth, at=map_places(landscape, n_lines))
         scores = landscape.known[1]
         return cls.of(
             shown.with_scores(np.clip(shown.scores, scores.min(), scores.max())), landscape
@@ -73,7 +78,7 @@ class Map:
     @property
     def is_empty(self) -> np.ndarray:
         """Where there is no value."""
-        return np.isnan(self.values)
+        return np.asarray(np.isnan(self.values))
 
     @property
     def limits(self) -> np.ndarray:
@@ -171,7 +176,8 @@ def _support(shown: Landscape, measured: Landscape) -> tuple[np.ndarray, np.ndar
         nowhere = np.zeros(shown.scores.shape, dtype=bool)
         return nowhere, nowhere
     tree = cKDTree(places)
-    beside = tree.query(places, k=[min(shown.n_dims + 1, len(places) - 1) + 1])[0][:, 0]
+    k = min(shown.n_dims + 1, len(places) - 1) + 1  # the first is the place itself
+    beside = np.asarray(tree.query(places, k=[k])[0])[:, 0]
     distance, nearest = tree.query(shown.coordinates)
     reach = np.clip(beside, _SHORTEST, _FARTHEST)
     near = (distance <= reach[nearest]).reshape(shown.scores.shape)

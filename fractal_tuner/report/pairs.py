@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _MOST_DIMS = 4
 _MOST_SCORES = 500  # that a pair is smoothed from
+_MOST_CHOSEN_FROM = 200  # that its bandwidth is chosen by, which takes the most time
 _CELLS = 24
 
 
@@ -165,31 +166,29 @@ class ContourDisplay(Display):
         if n < 2 or not len(self.trial):
             say_instead(ax, "no trials yet" if n > 1 else "one dimension has no pairs")
             return
-        head, grid = panels(ax, (n - 1) ** 2, n - 1)
+        cells = [(row, column) for row in range(n - 1) for column in range(row + 1)]
+        corner = [n - 2] if n > 2 else []  # that no pair uses
+        head, grid = panels(
+            ax, [*corner, *(row * (n - 1) + column for row, column in cells)], n - 1
+        )
         notes = [f"{n} of {self.n_dims} dimensions"] if self.n_dims > n else []
         if any(found is not None and not found.known.all() for found in self.maps.values()):
             notes.append("dotted: no trial is near")
         legend_above(head, "; ".join(notes))
         shown: Any = None
-        used = []
-        for row, column in itertools.product(range(n - 1), repeat=2):
-            panel = grid[row * (n - 1) + column]
-            if column > row:
-                panel.set_axis_off()
-                continue
+        for panel, (row, column) in zip(grid[len(corner) :], cells, strict=True):
             shown = self._draw_pair(panel, column, row + 1) or shown
             panel.tick_params(labelsize=8, labelbottom=row == n - 2, labelleft=column == 0)
             if row < n - 2:
                 panel.set_xlabel("")
             if column:
                 panel.set_ylabel("")
-            used.append(panel)
+        if corner:
+            grid[0].set_axis_off()
         if shown is not None and len(np.unique(self.score[np.isfinite(self.score)])) > 1:
-            place = grid[n - 2] if n > 2 else used[0]
             below = bool(np.nanmin(self.score, initial=np.inf) < self._ends[0])
-            # In the corner that no pair uses, if there is one.
-            inside = place.inset_axes((0.3, 0.05, 0.08, 0.9)) if n > 2 else None
-            color_bar(place, shown, self.score_name, below=below, cax=inside)
+            inside = grid[0].inset_axes((0.3, 0.05, 0.08, 0.9)) if corner else None
+            color_bar(grid[0], shown, self.score_name, below=below, cax=inside)
 
     def _draw_pair(self, ax: Axes, i: int, j: int) -> Any:
         found = self.maps[self.dims[i], self.dims[j]]
@@ -236,9 +235,19 @@ def _smoothed(trials: TrialLog, told: Told, i: int, j: int) -> Map | None:
         return None
     points = Landscape.from_points(told.unit[shown][:, [i, j]], told.score[shown])
     try:
-        found = Map.smoothed(points, _CELLS)
+        found = Map.smoothed(points, _CELLS, _bandwidth(points))
     except ValueError:  # too few, or on a line
         return None
     if not found.known.any():  # they lie between the cells
         return None
     return Map((told.scales[i], told.scales[j]), found.lines, found.values, found.known)
+
+
+def _bandwidth(points: Landscape) -> np.ndarray | None:
+    """Of many points the best bandwidth of some, narrower as ``n^(-1 / 6)``; None: choose."""
+    places, scores = points.known
+    if len(scores) <= _MOST_CHOSEN_FROM:
+        return None
+    some = Landscape.from_points(places[:_MOST_CHOSEN_FROM], scores[:_MOST_CHOSEN_FROM])
+    some.smoothed(at=places[:1])  # refuses what has no best bandwidth
+    return np.asarray(some.best_bandwidth[0] * (_MOST_CHOSEN_FROM / len(scores)) ** (1 / 6))

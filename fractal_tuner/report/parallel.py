@@ -138,9 +138,9 @@ class ParallelCoordinatesDisplay(Display):
         )
         lines.set_clim(low, high)
         ax.add_collection(lines)
-        for row in ends:  # what stands between two gaps would be no line
-            alone = np.isnan(np.roll(row[:, 1], 1)) & np.isnan(np.roll(row[:, 1], -1))
-            ax.plot(*row[alone].T, ".", color=FOREGROUND, markersize=3, zorder=2)
+        gap = np.isnan(np.pad(y, ((0, 0), (1, 1)), constant_values=np.nan))
+        alone = ~gap[:, 1:-1] & gap[:, :-2] & gap[:, 2:]  # would be no line
+        ax.plot(np.nonzero(alone)[1], y[alone], ".", color=FOREGROUND, markersize=3, zorder=2)
         at = np.flatnonzero(self.trial == self.best)
         if len(at):
             style: dict[str, Any] = {"color": FOREGROUND, "linewidth": 2.2, "zorder": 4}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MOST_TICKS = 12
 _MARGIN = 0.03  # of the axis, beyond the space
 _LINE_LENGTH = 50  # letters beside each other
+_TICK_LETTERS = 6  # that a number and the room beside it take
 _ROOM = 0.07  # between ticks, as a share of the axis
 _GOLDEN = 0.618034
 
@@ -124,13 +125,15 @@ class Scale:
     ) -> None:
         """Give side "x" or "y" its scale, ticks, name, and limits from unit coordinates.
 
-        Names of categories that have more ``letters`` than fit are written at an angle.
+        There is room for so many ``letters``: longer names of categories are written at an angle.
         """
         from matplotlib.ticker import MaxNLocator
 
         axis = getattr(ax, f"{side}axis")
         ends = np.array((0.0, 1.0) if limits is None else limits)
         low, high = self.place(ends + np.array([-_MARGIN, _MARGIN]) * np.ptp(ends))
+        if self._is_whole() and high - low < 2:  # ticks between integers would mean nothing
+            low, high = round((low + high) / 2) + np.array([-1, 1])
         if self.kind == "log":
             ax.set(**{f"{side}scale": "log"})
         few = [u for u in _apart(self.few_units(), _ROOM * np.ptp(ends)) if ends[0] <= u <= ends[1]]
@@ -144,8 +147,8 @@ class Scale:
             axis.minorticks_off()
         elif self.kind == "log":
             log_ticks(axis, float(low), float(high))
-        elif self._is_whole():
-            axis.set_major_locator(MaxNLocator(integer=True))
+        else:
+            axis.set_major_locator(MaxNLocator(letters // _TICK_LETTERS, integer=self._is_whole()))
         ax.set(**{f"{side}lim": (low, high), f"{side}label": short(name)})
 
     def _label_choices(self, ax: Axes, side: str, letters: int) -> None:

@@ -133,7 +133,7 @@ class SliceDisplay(Display):
         if not len(self.trial) or not self.dims:
             say_instead(ax, "no dimension has two values" if len(self.trial) else "no trials yet")
             return
-        head, axes = panels(ax, len(self.dims), _COLUMNS)
+        head, axes = panels(ax, range(len(self.dims)), _COLUMNS)
         self._explain(head)
         finite = self.score[np.isfinite(self.score)]
         for j, panel in enumerate(axes):

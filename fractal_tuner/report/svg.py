@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 # What depends on neither the user's settings of matplotlib nor the time.
 _RC: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "fractal_tuner", "savefig.dpi": 96}
 _COLORS = {FOREGROUND: "var(--fg)", GRID: "var(--grid)", BACKGROUND: "var(--card)"}
-_WIDTH = 6.2  # inches: text of 10 points stays readable on a telephone
+_WIDTH = 6.2  # inches of a picture with one panel
 _WIDE = 7.5  # inches; what is wider has several panels
-_REM_PER_INCH = 5.8  # text of 10 points is then nearly as large as the page's
-_HEAVY = 80_000  # characters; what is heavier is drawn as dots where that is lighter
+_HEAVY = 60_000  # characters; what is heavier is drawn as dots
+_MARK, _VERTEX = 90, 14  # characters that one takes
 _MANY_POINTS = 100
+_NO_MARKER = ("None", "none", " ", "", None)
 
 _TAG = re.compile(r"<[^>]+>")
 _REFERENCE = re.compile(r'\b(id="|href="#|url\(#)')
@@ -44,7 +45,10 @@ _CONTROL = re.compile(
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG element, and whether it is one for the whole width of a page."""
+    """An SVG element, and whether it is one for the whole width of a page.
+
+    The page's style says how large an inch, its ``--width``, is at least and at most.
+    """
 
     svg: str
     is_wide: bool
@@ -81,10 +85,9 @@ def picture_of(display: Display, name: str) -> Picture:
             layout.execute(figure)
             _pull_legends_inside(figure)
             figure.set_layout_engine(None)  # savefig would lay it out again, and draw twice
-        text = _saved(figure)
-        if len(text) > _HEAVY:
+        if _weight(figure) > _HEAVY:
             _rasterize(figure)
-            text = min(text, _saved(figure), key=len)
+        text = _saved(figure)
     svg = _inline(text, name, width, display)
     return Picture(svg, width > _WIDE)
 
@@ -127,6 +130,22 @@ def _fewer_colors(base64_png: str) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
+def _weight(figure: Figure) -> int:
+    """About how many characters the marks, lines and areas of a figure take."""
+    marks = vertices = 0
+    for ax in figure.axes:
+        for line in ax.lines:
+            marks += np.size(line.get_xdata()) if line.get_marker() not in _NO_MARKER else 1
+            vertices += np.size(line.get_xdata()) if line.get_linestyle() != "None" else 0
+        for collection in ax.collections:
+            paths, places = collection.get_paths(), len(np.atleast_2d(collection.get_offsets()))
+            marks += max(len(paths), places)
+            if places <= 1:
+                vertices += sum(np.shape(path.vertices)[0] for path in paths)
+        marks += len(ax.patches)
+    return _MARK * marks + _VERTEX * vertices
+
+
 def _rasterize(figure: Figure) -> None:
     """Have all with many points drawn as dots; axes and text stay as they are."""
     for ax in figure.axes:
@@ -143,7 +162,7 @@ def _inline(text: str, name: str, width: float, display: Display) -> str:
     view = re.search(r'viewBox="[^"]*"', head)
     label = (
         f'<svg role="img" {view.group() if view else ""} '
-        f'style="max-width: {_REM_PER_INCH * width:.1f}rem" '
+        f'style="--width: {width:.2f}" '
         f'aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{escape(display.title)}</title>'
         f'<desc id="{name}-desc">{escape(display.description)}</desc>'

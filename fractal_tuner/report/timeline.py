@@ -106,6 +106,7 @@ class TimelineDisplay(Display):
         return text + "."
 
     def _draw(self, ax: Axes) -> None:
+        from matplotlib.collections import PolyCollection
         from matplotlib.ticker import MaxNLocator
 
         if not len(self.trial):
@@ -118,24 +119,24 @@ class TimelineDisplay(Display):
             "failed": {"facecolor": FAILURE, "edgecolor": FAILURE, "hatch": "xxx"},
             "running": {"facecolor": GRID, "edgecolor": FOREGROUND, "hatch": "///"},
         }
-        few = len(self.trial) <= 120
+        half = 0.4 if len(self.trial) <= 120 else 0.5
+        across = np.stack([self.start, self.end, self.end, self.start], axis=1) / self._unit
+        along = self.trial[:, None] + half * np.array([-1, -1, 1, 1])
         for status, style in styles.items():
             at = self.status == status
             if at.any():
-                ax.barh(
-                    self.trial[at],
-                    (self.end - self.start)[at] / self._unit,
-                    left=self.start[at] / self._unit,
-                    height=0.8 if few else 1.0,
+                bars = PolyCollection(
+                    list(np.stack([across[at], along[at]], axis=2)),
                     linewidth=0.8,  # so that the fastest are seen
                     label=status,
                     rasterized=len(self.trial) > MANY // 3,
                     **style,
                 )
+                ax.add_collection(bars)
         ax.set_xlabel(f"{self._unit_name} since the first trial began")
         ax.set_ylabel("trial")
         ax.set_ylim(self.trial.max() + 1, self.trial.min() - 1)
-        ax.set_xlim(left=0)
+        ax.set_xlim(0, 1.03 * across.max() or 1.0)
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(axis="x")
         hidden = f"begin or end of {words.count(self.n_hidden, 'trial')} unknown"

@@ -119,6 +119,10 @@ class ZoomedViewsDisplay(Display):
         if marked is not None and not np.isnan(at).any():
             for window in path_to(trials, marked)[0]:
                 sides = np.array([(window.lower[i], window.upper[i]) for i in told.parameters])
+                # A window may be narrower than the step of an integer.
+                sides = np.stack(
+                    [np.minimum(sides[:, 0], at[0]), np.maximum(sides[:, 1], at[0])], 1
+                )
                 if np.prod(np.ptp(sides, axis=1)) < 0.9 * np.prod(np.ptp(views[-1], axis=1)):
                     views.append(sides)
                     names.append(f"window of level {window.level}")
@@ -157,7 +161,7 @@ class ZoomedViewsDisplay(Display):
         if not len(self.trial):
             say_instead(ax, "no trials yet")
             return
-        head, axes = panels(ax, len(self.views), _MOST_VIEWS)
+        head, axes = panels(ax, range(len(self.views)), _MOST_VIEWS)
         self._explain(head)
         for k, (panel, view, inside) in enumerate(zip(axes, self.views, self.inside, strict=True)):
             self._draw_view(panel, view, inside)
@@ -180,7 +184,7 @@ class ZoomedViewsDisplay(Display):
             scale.place(scale.spread(unit[:, j], trial)) for j, scale in enumerate(self._scales)
         ]
         for side, scale, name, ends in zip("xy", self._scales, self.dims, view, strict=False):
-            scale.label(ax, side, name, ends)
+            scale.label(ax, side, name, ends, letters=24 if side == "x" else 50)
             ax.tick_params(labelsize=8)
         failed = np.isnan(score)
         if len(self.dims) == 1:
