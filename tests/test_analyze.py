@@ -478,9 +478,9 @@ def test_all_trials_are_in_the_table():
     rows = list(csv.DictReader(io.StringIO(report_of([*RISING, None]).to_csv())))
     assert len(rows) == 101
     assert rows[5]["trial"] == "6"
-    assert float(rows[5]["score"]) == 0.05
+    assert float(rows[5]["mean_test_score"]) == 0.05
     assert rows[100]["status"] == "failed"
-    assert rows[100]["score"] == ""
+    assert rows[100]["mean_test_score"] == ""
 
 
 def test_a_notebook_shows_the_page_in_a_frame():

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "space": {"dimensions"},
     "field": set(),
     "progress": set(),
+    "words": set(),
     "gallery": set(),
     "smoothing": set(),
     "trials": {"dimensions", "space"},
@@ -26,7 +27,7 @@ MAY_IMPORT = {
     "search_cv": {"dimensions", "space", "trials", "search", "evaluation"},
     "oracle": {"dimensions", "space", "trials", "search"},
     "sampler": {"dimensions", "space", "trials", "search"},
-    "readers": {"dimensions", "space", "trials", "search"},
+    "readers": {"dimensions", "space", "trials", "search", "words"},
     "axes": {"dimensions"},
     "observations": {"axes", "dimensions", "space", "trials"},
     "landscape": {"axes", "observations", "space", "trials", "smoothing"},
@@ -34,9 +35,9 @@ MAY_IMPORT = {
     "analysis": {"landscape", "observations", "field", "smoothing"},
     "fractals": {"landscape"},
     "trainability": {"fractals"},
-    "report": {"dimensions", "space", "trials", "landscape", "analysis", "readers"},
+    "report": {"dimensions", "space", "trials", "landscape", "analysis", "readers", "words"},
     "noise_floor": {"landscape", "trials", "analysis", "report"},
-    "cli": set(),
+    "cli": {"words"},
     "__init__": set(),
 }
 

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,7 +204,9 @@ def test_show_says_as_json_what_it_says_in_words(call, journal):
         "n_trials",
         "n_complete",
         "n_failed",
+        "n_pruned",
         "n_running",
+        "standard_error",
         "seconds",
         "stop_reason",
         "seed",
@@ -219,7 +222,7 @@ def test_show_says_as_json_what_it_says_in_words(call, journal):
 def test_json_has_null_for_what_is_no_number(call, tmp_path):
     path = journal_of(tmp_path / "failed.jsonl", lambda i, x, y: np.nan if i else 1.0)
     found = json_of(call("show", path, "--json"))
-    assert (found["n_failed"], found["best"]["standard_error"]) == (11, None)
+    assert (found["n_failed"], found["standard_error"]) == (11, None)
     rows = [
         json.loads(line)
         for line in call("export", path, "--format", "jsonl").stdout.split("\n")[:-1]
@@ -304,7 +307,75 @@ def test_the_score_of_a_table_can_be_named(call, tmp_path):
     assert done.returncode == 2
 
 
+@pytest.mark.parametrize(("folds", "error"), [(3, "judged"), (0, "none")])
+def test_the_doubt_of_the_best_score_is_that_of_the_report(call, tmp_path, folds, error):
+    noise = np.random.default_rng(0).normal(0, 0.1, (12, 3))
+    path = journal_of(tmp_path / "j", lambda i, x, y: noise[i, : folds or None], folds=folds)
+    report = analyze(path)
+    first = call("show", path).stdout.splitlines()[3]
+    assert first.startswith(f"Best, trial {report.best.id + 1}: score ")
+    if error == "judged":
+        assert first.endswith(f" ± {report.standard_error:.2g} (standard error)")
+        assert f"± {report.standard_error:.2g}, at" in report.answer
+    else:
+        assert "±" not in first + report.answer
+    summary = json_of(call("show", path, "--json"))
+    assert summary["standard_error"] == (report.standard_error if folds else None)
+
+
+def test_notes_and_errors_name_flags_where_they_are_read(call, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("x,loss\n1,0.5\n2,0.25\n")
+    assert "--score, one of" in call("show", path).stderr
+    for command in ("show", "analyze"):
+        text = call(command, path, "--score", "loss").stdout
+        assert "--maximize reverses it" in text
+        assert "maximize=" not in text
+    assert "maximize=True reverses it" in read(path, score="loss").notes[0]
+
+
+def test_one_trial_is_said_in_the_singular(call, tmp_path):
+    path = journal_of(tmp_path / "one", lambda *_: 0.5, n=1)
+    shown = "".join(call(command, path).stdout for command in ("show", "analyze", "check"))
+    assert not re.search(r"\b1 (trials|scores)\b", shown)
+    assert "noise_sd" not in shown
+
+
+# README
+
+
+def test_the_commands_of_the_readme_do_what_they_say(call, noisy, tmp_path, monkeypatch):
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sh\n(fractal-tuner .*?)```", readme, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    noisy("svm.jsonl", 0.8, seed=0)
+    trial = {"trial_id": "0", "status": "COMPLETED", "metrics": {"metrics": {}}}
+    for i in range(12):
+        values = {"space": [], "values": {"units": 8 * i}}
+        folder = tmp_path / "keras-project" / f"trial_{i:02}"
+        folder.mkdir(parents=True)
+        found = trial | {"trial_id": f"{i:02}", "hyperparameters": values, "score": i / 100}
+        (folder / "trial.json").write_text(json.dumps(found))
+    codes = {}
+    for line in block.splitlines():
+        command, *arguments = line.partition("#")[0].split()[1:]
+        codes[command] = call(command, *arguments)
+    assert {name: done.returncode for name, done in codes.items()} == {
+        "show": 0,
+        "report": 0,
+        "compare": 4,  # a project without repeats does not tell its noise
+    }
+    assert "Nothing can be said: " in codes["compare"].stdout
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
 # export
+
+
+def test_a_report_and_the_command_write_one_table(call, tmp_path, noisy):
+    journal, out = noisy("noisy.jsonl", 0, seed=0), tmp_path / "trials.csv"
+    analyze(journal).save(out)
+    assert out.read_text(encoding="utf-8") == call("export", journal).stdout
 
 
 def test_a_csv_file_reads_back_as_the_same_trials(call, tmp_path, noisy):

@@ -34,7 +34,10 @@ from fractal_tuner import (
     Window,
     ZoomSearch,
 )
+from fractal_tuner.cli.optuna_file import write_study
 from fractal_tuner.readers import Record, infer_space, read
+from fractal_tuner.readers.record import outcome
+from fractal_tuner.readers.tables import write_csv
 
 X, Y = load_iris(return_X_y=True)
 HOSTILE = ["<script>alert(1)</script>", "=cmd()", "a\nb", "x" * 1000, "\u202eabc", "", "ß$_{x}$"]
@@ -482,6 +485,34 @@ def test_cv_results_survive_a_data_frame_and_a_file(tmp_path):
     record = read(tmp_path / "c.csv")
     assert record.trials[2].params == search.cv_results_["params"][2]
     assert record.trials[-1].params == {"min_samples_leaf": 0.3}
+
+
+def test_decimal_commas_are_read_where_they_do_not_separate_cells(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("rate;layers;kind;score\r\n0,001;2;a,b;0,75\r\n1,5e-2;3;c;1,25E-1\r\n")
+    record = read(path)
+    assert scores(record) == [0.75, 0.125]
+    assert [t.params for t in record.trials] == [
+        {"rate": 0.001, "layers": 2, "kind": "a,b"},
+        {"rate": 0.015, "layers": 3, "kind": "c"},
+    ]
+    assert said(record, "decimal points")
+    path.write_text("layers;score\n50,50;0.75\n20,20;0.5\n")  # points are the decimals here
+    assert read(path).trials[0].params == {"layers": "50,50"}
+    assert not said(read(path), "decimal")
+
+
+def test_pruned_trials_of_a_study_come_back_from_a_table(optuna, tmp_path):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+    study.optimize(objective, n_trials=8, catch=RuntimeError)
+    before = read(study)
+    ends = [outcome(t) for t in before.trials]
+    assert [ends[3], ends[4]] == ["failed", "pruned"]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        write_csv(before, file)
+    assert [outcome(t) for t in read(tmp_path / "t.csv").trials] == ends
+    write_study(before, tmp_path / "s.db")
+    assert [outcome(t) for t in read(tmp_path / "s.db").trials] == ends
 
 
 def test_a_plain_table_needs_the_name_of_its_scores(tmp_path):

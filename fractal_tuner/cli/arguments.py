@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from fractal_tuner.cli.exits import CommandError, Exit
-from fractal_tuner.cli.printing import printable
+from fractal_tuner.words import printable
 
 if TYPE_CHECKING:
     from fractal_tuner.readers import Record
@@ -85,16 +87,25 @@ def read_source(options: argparse.Namespace, path: Path) -> Record:
     ):
         raise CommandError(Exit.USAGE, f"--out {out} would overwrite what was recorded in {path}")
     try:
-        return read(path, score=options.score, maximize=options.maximize)
+        record = read(path, score=options.score, maximize=options.maximize)
+        return replace(record, notes=tuple(map(_with_flags, record.notes)))
     except OSError as error:
         raise CommandError(
             Exit.UNREADABLE, f"cannot read {path}: {error.strerror or error}"
         ) from error
     except (ValueError, TypeError, ImportError) as error:
-        raise CommandError(Exit.UNREADABLE, str(error)) from error
+        raise CommandError(Exit.UNREADABLE, _with_flags(str(error))) from error
     except Exception as error:  # whatever is in the file, it is no fault of the user
         kind = type(error).__name__
         raise CommandError(Exit.UNREADABLE, f"cannot read {path}: {kind}: {error}") from error
+
+
+def _with_flags(text: str) -> str:
+    """What a reader says of its options, with the flags that stand for them here."""
+    flags = {"maximize=True": "--maximize", "maximize=False": "--minimize", "score=": "--score"}
+    return re.sub(
+        r"\b(maximize=(?:True|False)|score=)(?=[\s,;]|$)", lambda found: flags[found.group()], text
+    )
 
 
 def best_trial(record: Record) -> Trial | None:

@@ -21,7 +21,8 @@ from fractal_tuner.cli.arguments import (
     read_source,
 )
 from fractal_tuner.cli.exits import CommandError, Exit
-from fractal_tuner.cli.printing import busy, print_json, print_lines, print_prose, printable
+from fractal_tuner.cli.printing import busy, print_json, print_lines, print_prose
+from fractal_tuner.words import count, printable
 
 if TYPE_CHECKING:
     from fractal_tuner.readers import Record
@@ -84,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
             named = ", ".join(map(str, ids[:_MOST_IDS])) + ", ..." * (len(ids) > _MOST_IDS)
             print_lines(f"repeated: the trials with ids {named} are of one candidate")
         print_prose(*notes, mark="note: ")
-        trials = "" if n_trials is None else f"{n_trials} trials, "
+        trials = "" if n_trials is None else f"{count(n_trials, 'trial')}, "
         print_lines(f"{trials}{len(findings) or 'no'} finding{'s'[: len(findings) != 1]}")
     return Exit.FINDING if findings else Exit.GOOD
 

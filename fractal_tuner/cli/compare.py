@@ -19,15 +19,13 @@ from fractal_tuner.cli.arguments import (
 from fractal_tuner.cli.exits import Exit
 from fractal_tuner.cli.printing import (
     clipped,
-    duration,
-    number,
     print_json,
     print_lines,
     print_table,
-    printable,
     shown,
 )
 from fractal_tuner.cli.summaries import summary_of_record
+from fractal_tuner.words import duration, number, printable
 
 if TYPE_CHECKING:
     from fractal_tuner.readers import Record
@@ -192,7 +190,7 @@ def _print(options: argparse.Namespace, records: Sequence[Record], found: Compar
             clipped(records[0].score_name),
             *(number(best.get("score"), 5) for best in bests),
         ],
-        ["its SE", *(number(best.get("standard_error"), 2) for best in bests)],
+        ["its standard error", *(number(summary["standard_error"], 2) for summary in summaries)],
     ]
     params = [best.get("params", {}) for best in bests]
     for name in dict.fromkeys(name for values in params for name in values):
@@ -207,7 +205,7 @@ def _sentence(found: Comparison) -> str:
         return f"Nothing can be said: {printable(found.reason)}."
     leader = "A" if found.difference > 0 else "B"
     ahead, error = number(abs(found.difference)), number(found.standard_error, 2)
-    first = f"The best of {leader} is ahead by {ahead} (SE {error}): "
+    first = f"The best of {leader} is ahead by {ahead} (standard error {error}): "
     if found.verdict != "not told apart":
         return (
             f"{first}more than noise.\n"

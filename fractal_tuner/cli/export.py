@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from fractal_tuner.cli.arguments import Commands, add_command, add_reading, read_source
 from fractal_tuner.cli.exits import CommandError, Exit, cannot_write
-from fractal_tuner.cli.printing import plain, printable, say
-from fractal_tuner.cli.summaries import fit_time, summary_of_trial
+from fractal_tuner.cli.printing import plain, say
+from fractal_tuner.cli.summaries import summary_of_trial
+from fractal_tuner.words import count
 
 if TYPE_CHECKING:
     from fractal_tuner.readers import Record
-
-_FORMULA = ("=", "+", "-", "@")  # what spreadsheets take for the start of a formula
 
 
 def add_to(commands: Commands) -> None:
@@ -32,10 +30,10 @@ def add_to(commands: Commands) -> None:
         _run,
         help="write all trials as CSV, JSON lines, or a study of Optuna",
         description="Write all trials. csv: one line each, in the columns of scikit-learn's "
-        "cv_results_; text that a spreadsheet would take for a formula begins with an apostrophe, "
-        "control characters are escaped. "
-        "jsonl: one JSON object each, with what is in no column. optuna: a study in a new SQLite "
-        "file, for Optuna's plots and dashboard.",
+        "cv_results_, as a report saves them; text that a spreadsheet would take for a formula "
+        "begins with an apostrophe, control characters are escaped. jsonl: one JSON object each, "
+        "with what is in no column. optuna: a study in a new SQLite file, for Optuna's plots and "
+        "dashboard. Trials of csv count from 1, ids of jsonl and optuna from 0.",
     )
     add_reading(parser, "SOURCE")
     parser.add_argument(
@@ -64,14 +62,16 @@ def _run(options: argparse.Namespace) -> int:
         assert out is not None
         write_study(record, out)
     else:
-        write = _write_csv if options.format == "csv" else _write_json_lines
+        from fractal_tuner.readers.tables import write_csv
+
+        write = write_csv if options.format == "csv" else _write_json_lines
         if out is None:
             write(record, sys.stdout)
         else:
             with _replaced(out) as file:
                 write(record, file)
     if out is not None:
-        say(f"wrote {len(record.trials)} trials to {out}")
+        say(f"wrote {count(len(record.trials), 'trial')} to {out}")
     return Exit.GOOD
 
 
@@ -92,28 +92,3 @@ def _write_json_lines(record: Record, file: TextIO) -> None:
     for trial in record.trials:
         summary = summary_of_trial(trial) | {"details": trial.details}
         file.write(json.dumps(plain(summary), allow_nan=False) + "\n")
-
-
-def _write_csv(record: Record, file: TextIO) -> None:
-    """As ``cv_results_``, which every reader of tables here and elsewhere knows."""
-    names = list(record.trials.space.names)
-    n_folds = max((len(trial.folds) for trial in record.trials), default=0)
-    table = csv.writer(file, lineterminator="\n")
-    head = ["id", "status", *(f"param_{name}" for name in names), "mean_test_score"]
-    head += [f"split{i}_test_score" for i in range(n_folds)]
-    table.writerow([_cell(name) for name in [*head, "mean_fit_time", "level", "error"]])
-    for trial in record.trials:
-        folds = [*trial.folds, *[None] * (n_folds - len(trial.folds))]
-        row = [trial.id, trial.status, *(trial.params.get(name) for name in names), trial.score]
-        table.writerow(
-            [_cell(v) for v in [*row, *folds, fit_time(trial), trial.level, trial.error]]
-        )
-
-
-def _cell(value: Any) -> Any:
-    """What is written for a value: numbers in full, nothing for what is no number, safe text."""
-    value = plain(value)
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    text = printable(value)
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

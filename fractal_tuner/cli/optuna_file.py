@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fractal_tuner.readers import Record
     from fractal_tuner.trials import Trial
 
-_STATES = {"complete": "COMPLETE", "failed": "FAIL", "running": "RUNNING"}
+_STATES = {"complete": "COMPLETE", "failed": "FAIL", "pruned": "PRUNED", "running": "RUNNING"}
 
 
 def write_study(record: Record, path: Path) -> None:
@@ -116,11 +116,13 @@ def _trial(optuna: Any, trial: Trial, scales: dict[str, _Scale]) -> Any:
         None if seconds is None else datetime.fromtimestamp(seconds)
         for seconds in (trial.started, trial.ended)
     )
+    from fractal_tuner.readers.record import outcome
+
     is_complete = trial.status == "complete" and math.isfinite(trial.score)
     return optuna.trial.FrozenTrial(
         number=trial.id,
         trial_id=trial.id,
-        state=optuna.trial.TrialState[_STATES[trial.status]],
+        state=optuna.trial.TrialState[_STATES[outcome(trial)]],
         value=trial.score if is_complete else None,
         datetime_start=started or datetime.fromtimestamp(0),
         datetime_complete=(ended or datetime.fromtimestamp(0))

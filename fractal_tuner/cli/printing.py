@@ -1,4 +1,4 @@
-"""Results on stdout, messages on stderr: safe text, numbers, tables, JSON."""
+"""Results on stdout, messages on stderr: lines, tables, JSON."""
 
 from __future__ import annotations
 
@@ -11,72 +11,24 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fractal_tuner.words import clean, printable, value
+
 _NAME_LENGTH = 24
 
 
-def printable(text: object) -> str:
-    r"""Text without characters that could move a cursor, change its direction or end its line.
-
-    Examples
-    --------
-    >>> print(printable("a\x1b[31m\n\u202eb"))
-    a\x1b[31m\n\u202eb
-    """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
-    )
-
-
 def clipped(text: object, length: int = _NAME_LENGTH) -> str:
-    """Printable text of at most so many characters."""
-    line = printable(str(text)[: 2 * length])
-    return line if len(line) <= length else line[: length - 1] + "…"
+    """Text in one line that fits a column of a terminal."""
+    return clean(text, length)
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A number in a few digits; a dash for none.
-
-    Examples
-    --------
-    >>> number(0.123456), number(None), number(float("nan"))
-    ('0.1235', '-', '-')
-    """
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+def shown(given: Any) -> str:
+    """A value of a parameter that fits a column of a terminal."""
+    return value(given, _NAME_LENGTH)
 
 
 def pairs(params: Mapping[str, Any]) -> str:
     """Parameters with their values, in one line."""
-    return ", ".join(f"{clipped(name)}={shown(value)}" for name, value in params.items())
-
-
-def shown(value: Any) -> str:
-    """A value of a parameter, in a few digits or characters."""
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # numpy's scalars
-        value = value.item()
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return clipped(value)
-
-
-def duration(seconds: float | None) -> str:
-    """A time as people say it.
-
-    Examples
-    --------
-    >>> duration(0.0012), duration(0.25), duration(75), duration(7260), duration(None)
-    ('1.2 ms', '0.25 s', '1 min 15 s', '2 h 1 min', '-')
-    """
-    if seconds is None or not math.isfinite(seconds):
-        return "-"
-    if seconds < 0.0995:
-        return f"{1000 * seconds:.2g} ms"
-    if seconds < 59.5:
-        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
+    return ", ".join(f"{clipped(name)}={shown(given)}" for name, given in params.items())
 
 
 def say(message: object) -> None:

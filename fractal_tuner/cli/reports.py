@@ -23,13 +23,13 @@ from fractal_tuner.cli.exits import CommandError, Exit, cannot_write
 from fractal_tuner.cli.printing import (
     busy,
     clipped,
-    number,
     print_json,
     print_lines,
     print_prose,
     print_table,
     say,
 )
+from fractal_tuner.words import number, reason
 
 if TYPE_CHECKING:
     from fractal_tuner.report.report import Report
@@ -185,7 +185,7 @@ def _print_findings(report: Report) -> None:
     rows, silent = [], []
     for name, found in _estimates(report):
         if found.reason is not None:
-            silent.append(f"{clipped(name, 40)}: {found.reason}")
+            silent.append(f"{clipped(name, 40)}: {reason(found.reason)}")
         else:
             numbers = [number(value, 3) for value in (found.value, found.low, found.high)]
             rows.append([clipped(name, 40), *numbers, str(found.n)])

@@ -16,15 +16,19 @@ from fractal_tuner.cli.arguments import (
 from fractal_tuner.cli.exits import Exit
 from fractal_tuner.cli.printing import (
     clipped,
-    duration,
-    number,
     pairs,
     print_json,
     print_lines,
     print_prose,
     print_table,
 )
-from fractal_tuner.cli.summaries import summary_of_record, summary_of_trial
+from fractal_tuner.cli.summaries import (
+    OUTCOMES,
+    error_of_folds,
+    summary_of_record,
+    summary_of_trial,
+)
+from fractal_tuner.words import count, duration, number
 
 if TYPE_CHECKING:
     from fractal_tuner.readers import Record
@@ -38,9 +42,10 @@ def add_to(commands: Commands) -> None:
         "show",
         _run,
         help="print the best trials of a search",
-        description="Print what was searched, how it ended, and the best trials. A score is "
-        "followed by its standard error (SE) where the scores of folds are known. Trials count "
-        "from 1, as in pictures and reports; the ids of --json and export count from 0.",
+        description="Print what was searched, how it ended, and the best trials. ± is a standard "
+        "error of a score, judged by all trials where folds or repeats tell it; the table has that "
+        "of each trial's own folds. Trials count from 1, as in pictures and reports; ids count "
+        "from 0.",
     )
     add_reading(parser, "SOURCE")
     parser.add_argument(
@@ -68,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print_lines(*_heading(record, summary))
         if top:
-            print_lines("", f"Best of {len(complete)} by score:")
+            print_lines("", f"Best of {count(len(complete), 'trial')} by score:")
             _print_trials(top)
         print_prose(*record.notes, mark="note: ")
     return Exit.GOOD if complete else Exit.TOO_FEW
@@ -76,11 +81,11 @@ def _run(options: argparse.Namespace) -> int:
 
 def _heading(record: Record, summary: dict[str, Any]) -> list[str]:
     counts = ", ".join(
-        f"{summary[f'n_{status}']} {status}"
-        for status in ("complete", "failed", "running")
-        if summary[f"n_{status}"] or status == "complete"
+        f"{summary[f'n_{end}']} {end}"
+        for end in OUTCOMES
+        if summary[f"n_{end}"] or end == "complete"
     )
-    lines = [f"{clipped(record.tool, 40)}: {summary['n_trials']} trials ({counts})"]
+    lines = [f"{clipped(record.tool, 40)}: {count(summary['n_trials'], 'trial')} ({counts})"]
     if summary["seconds"] is not None:
         lines[0] += f" in {duration(summary['seconds'])}"
     if record.stop_reason is not None:
@@ -88,26 +93,30 @@ def _heading(record: Record, summary: dict[str, Any]) -> list[str]:
     best = summary["best"]
     if best is None:
         return [*lines, "no trial has a score"]
-    lines += ["", f"Best, trial {best['id'] + 1}: {clipped(record.score_name, 32)} {_score(best)}"]
+    lines += [
+        "",
+        f"Best, trial {best['id'] + 1}: {clipped(record.score_name, 32)} {_score(summary)}",
+    ]
     width = max((len(clipped(name)) for name in best["params"]), default=0)
     for name, value in best["params"].items():
         lines.append(f"  {clipped(name):{width}}  {clipped(value, 50)}")
     return lines
 
 
-def _score(trial: dict[str, Any]) -> str:
-    error = trial["standard_error"]
-    score = number(trial["score"], 5)
-    return score if error is None else f"{score} ± {number(error, 2)} (SE)"
+def _score(summary: dict[str, Any]) -> str:
+    error = summary["standard_error"]
+    score = number(summary["best"]["score"], 5)
+    return f"{score} ± {number(error, 2)} (standard error)" if error else score
 
 
 def _print_trials(top: list[Trial]) -> None:
     rows = []
-    for summary in map(summary_of_trial, top):
-        score, error = number(summary["score"], 5), number(summary["standard_error"], 2)
+    for trial in top:
+        summary = summary_of_trial(trial)
+        score, error = number(summary["score"], 5), number(error_of_folds(trial), 2)
         place = [str(summary["id"] + 1), score, error, str(summary["level"])]
         rows.append([*place, duration(summary["fit_time"]), pairs(summary["params"])])
-    head = ["trial", "score", "SE", "level", "fit", "parameters"]
+    head = ["trial", "score", "SE of folds", "level", "fit", "parameters"]
     shown = [i for i in range(len(head)) if any(row[i] not in ("-", "0") for row in rows) or i < 2]
     print_table(
         [head[i] for i in shown], [[row[i] for i in shown] for row in rows], left=["parameters"]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fractal_tuner.cli.arguments import best_trial
 
+OUTCOMES = ("complete", "failed", "pruned", "running")
+
 if TYPE_CHECKING:
     from fractal_tuner.readers import Record
     from fractal_tuner.trials import Trial
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
 
 def summary_of_trial(trial: Trial) -> dict[str, Any]:
     """A trial; the keys are always the same."""
+    from fractal_tuner.readers.record import outcome
+
     return {
         "id": trial.id,
-        "status": trial.status,
+        "status": outcome(trial),
         "score": trial.score,
-        "standard_error": standard_error(trial.folds),
         "folds": list(trial.folds),
         "params": trial.params,
         "level": trial.level,
@@ -33,13 +36,16 @@ def summary_of_trial(trial: Trial) -> dict[str, Any]:
 
 def summary_of_record(record: Record) -> dict[str, Any]:
     """What is known of a search without its trials; the keys are always the same."""
+    from fractal_tuner.readers.record import outcome
+
     trials = list(record.trials)
     best = best_trial(record)
     return {
         "tool": record.tool,
         "score_name": record.score_name,
         "n_trials": len(trials),
-        **{f"n_{s}": sum(t.status == s for t in trials) for s in ("complete", "failed", "running")},
+        **{f"n_{end}": sum(outcome(t) == end for t in trials) for end in OUTCOMES},
+        "standard_error": standard_error(trials, best),
         "seconds": span(trials),
         "stop_reason": record.stop_reason,
         "seed": record.seed,
@@ -48,12 +54,23 @@ def summary_of_record(record: Record) -> dict[str, Any]:
     }
 
 
-def standard_error(folds: Iterable[float]) -> float | None:
-    """Standard error of a mean of folds; None for fewer than two, or if one has no score."""
-    values = list(folds)
-    if len(values) < 2 or not all(map(math.isfinite, values)):
-        return None
-    return statistics.stdev(values) / math.sqrt(len(values))
+def standard_error(trials: Iterable[Trial], best: Trial | None) -> float | None:
+    """Standard error of the best trial's score; None where it is unknown.
+
+    By the folds or repeats of all trials; where they do not tell, by its own folds.
+    """
+    from fractal_tuner.observations import score_noise
+
+    noise = score_noise(trial for trial in trials if trial.status == "complete")
+    if noise is not None:
+        return math.sqrt(noise.variance)
+    return None if best is None else error_of_folds(best)
+
+
+def error_of_folds(trial: Trial) -> float | None:
+    """Standard error of the mean of a trial's folds; None for fewer than two."""
+    folds = [fold for fold in trial.folds if math.isfinite(fold)]
+    return statistics.stdev(folds) / math.sqrt(len(folds)) if len(folds) > 1 else None
 
 
 def fit_time(trial: Trial) -> float | None:

@@ -24,8 +24,9 @@ from fractal_tuner.dimensions import (
     Quantile,
     Real,
 )
-from fractal_tuner.readers.record import Entry, Record, count, log_of, score_label
+from fractal_tuner.readers.record import Entry, Record, log_of, score_label
 from fractal_tuner.space import Params, SearchSpace
+from fractal_tuner.words import count
 
 State = dict[str, Any]
 

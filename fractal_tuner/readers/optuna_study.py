@@ -19,8 +19,9 @@ from fractal_tuner.dimensions import (
     Ordinal,
     Real,
 )
-from fractal_tuner.readers.record import Entry, Record, count, log_of, score_label
+from fractal_tuner.readers.record import Entry, Record, log_of, score_label
 from fractal_tuner.space import SearchSpace
+from fractal_tuner.words import count
 
 SQLITE = b"SQLite format 3\x00"
 

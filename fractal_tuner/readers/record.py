@@ -14,6 +14,7 @@ from fractal_tuner.dimensions import Dimension
 from fractal_tuner.readers.infer import space_of
 from fractal_tuner.space import Key, Params, SearchSpace
 from fractal_tuner.trials import Status, Trial, TrialLog, Window
+from fractal_tuner.words import count
 
 Outcome = Literal["running", "complete", "failed", "pruned"]
 
@@ -154,11 +155,6 @@ def copy_of(log: TrialLog, score_of: Callable[[Trial], tuple[float, Sequence[flo
         mine = copy.finish(trial.id, score, folds=folds, error=trial.error, details=details)
         mine.ended = trial.ended
     return copy
-
-
-def count(n: int, noun: str) -> str:
-    """A number with its noun: "1 trial", "2 trials"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def plain(value: Any) -> Any:

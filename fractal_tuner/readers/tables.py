@@ -1,4 +1,4 @@
-"""Tables: data frames and CSV files, of scikit-learn, of Optuna, or plain ones."""
+"""Tables: data frames and CSV files, of scikit-learn, of Optuna, or plain ones; and ours."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fractal_tuner.readers.cv_results import record_of
 from fractal_tuner.readers.optuna_study import entry_of
-from fractal_tuner.readers.record import Entry, Record, count, log_of, score_label
+from fractal_tuner.readers.record import Entry, Record, log_of, outcome, plain, score_label
 from fractal_tuner.space import SearchSpace
+from fractal_tuner.words import count, printable
 
 Columns = Mapping[str, Sequence[Any]]
 
+_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the start of a formula
 _INTEGER = re.compile(r"[+-]?\d+")
+_POINT, _COMMA = (
+    re.compile(rf"[+-]?\d*{mark}\d*(e[+-]?\d+)?", re.IGNORECASE) for mark in (r"\.", ",")
+)
 _MINIMISED = {"loss", "error", "mse", "rmse", "mae", "cost", "logloss", "perplexity", "regret"}
 
 
@@ -27,8 +32,9 @@ def read_csv(
 ) -> Record:
     """The record of a CSV file with a line of names: the same shapes as :func:`read_frame`.
 
-    Separated by commas, semicolons or tabs, whichever the first line has most of. An empty cell is
-    a parameter that the trial does not have.
+    Separated by commas, semicolons or tabs, whichever the first line has most of. Where it is no
+    comma and no number has a point, commas are those of decimals, as spreadsheets write them in
+    most of Europe. An empty cell is a parameter that the trial does not have.
 
     Raises
     ------
@@ -51,8 +57,49 @@ def read_csv(
         lost = len(rows) - len(whole)
         notes.append(f"{count(lost, 'line')} of {path.name} without the right number of cells lost")
     _refuse_repeated(names)
+    cells = {cell.strip() for row in whole for cell in row}
+    if (
+        delimiter != ","
+        and not any(map(_POINT.fullmatch, cells))
+        and any(map(_COMMA.fullmatch, cells))
+    ):
+        whole = [[_with_point(cell) for cell in row] for row in whole]
+        notes.append("commas within numbers were read as decimal points")
     columns = {name: [_cell(row[i]) for row in whole] for i, name in enumerate(names)}
     return _read(columns, notes, space, score, maximize)
+
+
+def write_csv(record: Record, file: TextIO) -> None:
+    """Write the trials as a table that :func:`read_csv` and readers of ``cv_results_`` know.
+
+    Trials count from 1, "started" from the first of them, in seconds. Text that a spreadsheet would
+    compute begins with an apostrophe (OWASP, CSV Injection), control characters are escaped.
+    """
+    trials, names = list(record.trials), record.trials.space.names
+    n_folds = max((len(trial.folds) for trial in trials), default=0)
+    begin = min((t.started for t in trials if t.started is not None), default=None)
+    head = ["trial", "status", *(f"param_{name}" for name in names), "mean_test_score"]
+    head += [f"split{i}_test_score" for i in range(n_folds)]
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(map(_harmless, [*head, "mean_fit_time", "started", "seconds", "level", "error"]))
+    for t in trials:
+        folds = [*t.folds, *[""] * (n_folds - len(t.folds))]
+        row = [t.id + 1, outcome(t), *(t.params.get(name, "") for name in names), t.score, *folds]
+        row += [t.details.get("fit_time", ""), _less(t.started, begin), _less(t.ended, t.started)]
+        table.writerow(map(_harmless, [*row, t.level, t.error or ""]))
+
+
+def _less(a: float | None, b: float | None) -> float | str:
+    return "" if a is None or b is None else a - b
+
+
+def _harmless(cell: Any) -> Any:
+    """What is written for a value: numbers in full, nothing for what is no number, safe text."""
+    cell = plain(cell)
+    if isinstance(cell, bool | int | float):
+        return "" if isinstance(cell, float) and not math.isfinite(cell) else cell
+    text = printable(cell)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
 
 def read_frame(
@@ -238,6 +285,11 @@ def _cell(text: str) -> Any:
         return text if "_" in text else float(text)
     except ValueError:
         return text
+
+
+def _with_point(cell: str) -> str:
+    """A cell with the point that Python's numbers have."""
+    return cell.replace(",", ".") if _COMMA.fullmatch(cell.strip()) else cell
 
 
 def _literal(text: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fractal_tuner import words
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.readers import Record, read
 from fractal_tuner.readers.record import outcome
-from fractal_tuner.report import words
+from fractal_tuner.readers.tables import write_csv
 from fractal_tuner.report.drawing import best_of, standard_error
 from fractal_tuner.report.findings import findings_of, landscape_of
 from fractal_tuner.report.rules import Caution, cautions
@@ -37,7 +37,6 @@ _ENDINGS = {
     "space exhausted": "The search ended because every candidate had been evaluated.",
     "grid complete": "The search ended because its grids were complete.",
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell
 _WORST_NAME = 200
 
 
@@ -378,13 +377,9 @@ class Report:
         return page(self)
 
     def to_csv(self) -> str:
-        """The trials as CSV; text that a spreadsheet would compute is quoted by an apostrophe."""
+        """The trials as CSV, in columns of ``cv_results_``, as ``fractal-tuner export`` does."""
         text = io.StringIO()
-        rows = trial_rows(self)
-        head = list(dict.fromkeys(name for row in rows for name in row))
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([_harmless(name) for name in head])
-        writer.writerows([_harmless(row.get(name, "")) for name in head] for row in rows)
+        write_csv(self.record, text)
         return text.getvalue()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -451,40 +446,19 @@ class Report:
 
 
 def trial_rows(report: Report) -> list[dict[str, Any]]:
-    """A row for each trial: number, status, score, parameters, folds, times, error."""
-    told_first = min(
-        (t.started for t in report.record.trials if t.started is not None), default=math.nan
-    )
-    rows = []
-    for t in report.record.trials:
-        started, ended = (math.nan if x is None else x for x in (t.started, t.ended))
-        row: dict[str, Any] = {
+    """A row of the page for each trial: number, how it ended, score, parameters, seconds."""
+    return [
+        {
             "trial": t.id + 1,
             "status": outcome(t),
             "score": t.score,
             "standard_error": standard_error(t.folds),
             "level": t.level,
             **{f"param_{name}": t.params.get(name, "") for name in report.names},
-            **{f"fold_{i}": fold for i, fold in enumerate(t.folds, 1)},
-            "started": started - told_first,
-            "seconds": ended - started,
-            "error": t.error or "",
+            "seconds": math.nan if t.started is None or t.ended is None else t.ended - t.started,
         }
-        rows.append(row)
-    return rows
-
-
-def _harmless(cell: Any) -> Any:
-    """A cell of a table: numbers as they are, and no text that a spreadsheet takes for a formula.
-
-    See OWASP, CSV Injection.
-    """
-    if isinstance(cell, float) and math.isnan(cell):
-        return ""
-    if isinstance(cell, bool | int | float | np.number):
-        return cell
-    text = str(cell)
-    return "'" + text if text.lstrip().startswith(_FORMULA) or text.startswith("\t") else text
+        for t in report.record.trials
+    ]
 
 
 def foremost(record: Record, findings: Mapping[str, Any], most: int) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from fractal_tuner.report import words
+from fractal_tuner import words
 from fractal_tuner.report.drawing import best_of
 
 if TYPE_CHECKING:

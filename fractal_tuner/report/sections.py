@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, get_args
 
 import fractal_tuner
+from fractal_tuner import words
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.landscape import Landscape
-from fractal_tuner.report import words
 from fractal_tuner.report.box_counting import BoxCountingDisplay
 from fractal_tuner.report.coverage import CoverageDisplay
 from fractal_tuner.report.display import Display
