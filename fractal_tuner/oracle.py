@@ -22,9 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from fractal_tuner.dimensions import Categorical, Code, Dimension, Integer, Ordinal, Quantile, Real
+from fractal_tuner.dimensions import Dimension
+from fractal_tuner.hyperparameters import dimension_of
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
 from fractal_tuner.search.base import at_least_one
 from fractal_tuner.space import Params, SearchSpace
@@ -32,7 +31,6 @@ from fractal_tuner.trials import Trial, Window
 
 try:
     import keras_tuner
-    from keras_tuner.engine.hyperparameters import Float, Int
 
     # Private (since 1.4.7): `synchronized` keeps its lock for ever after an exception; see _alone.
     from keras_tuner.src.engine.oracle import LOCKS, THREADS
@@ -515,7 +513,7 @@ class _Translation:
         self._hps = _parents_first(space)
         self._entries: list[_Entry] = []
         for hp in self._hps:
-            dimension = _dimension(hp)
+            dimension = dimension_of(type(hp).__name__, hp.get_config())
             for when in self._scopes(hp):
                 # Of entries with one name that can be active together, the first one is searched.
                 if not any(
@@ -602,75 +600,6 @@ def _active_values(hps: Iterable[Any], values: Mapping[str, Any]) -> Params:
         if hp.name not in active and all(c.is_active(active) for c in hp.conditions):
             active[hp.name] = values.get(hp.name, hp.default)
     return active
-
-
-def _dimension(hp: Any) -> Dimension:
-    """The search dimension of a hyperparameter."""
-    if not isinstance(hp, Float | Int):
-        values = list(dict.fromkeys(hp.values))
-        is_scale = getattr(hp, "ordered", False) and all(map(math.isfinite, values))
-        return Ordinal(values) if is_scale and len(values) > 1 else Categorical(values)
-    low, high, step = hp.min_value, hp.max_value, hp.step
-    is_log = hp.sampling == "log"
-    if low == high:
-        return Categorical([low])
-    if step is None and hp.sampling == "reverse_log" and isinstance(hp, Float):
-        return Quantile(_ReverseLog(low, high))
-    if step is None or (isinstance(hp, Int) and step == 1):
-        return Integer(low, high, is_log) if isinstance(hp, Int) else Real(low, high, is_log)
-    if hp.sampling == "linear":
-        steps = _Steps(low, step, int((high - low) / step + 1e-8) + 1)  # the end is a value
-        return steps if steps.n > 1 else Categorical([low])
-    powers = [low * step**i for i in range(int(math.log(high / low, step) + 1e-8) + 1)]
-    values = powers if is_log else [low + high - power for power in powers]
-    return Ordinal(values, is_log) if len(values) > 1 else Categorical(values)
-
-
-@dataclass(frozen=True)
-class _ReverseLog:
-    """Keras Tuner's sampling "reverse_log", a logarithmic scale in a mirror, as a distribution."""
-
-    low: float
-    high: float
-
-    def ppf(self, q: float) -> float:
-        mirrored = float(self.low * (self.high / self.low) ** (1 - q))
-        return min(max(self.low + self.high - mirrored, self.low), self.high)
-
-
-@dataclass(frozen=True)
-class _Steps(Dimension):
-    """Numbers a step apart, perhaps too many to be listed; codes are their positions."""
-
-    low: float
-    step: float
-    n: int
-
-    @property
-    def n_values(self) -> int:
-        return self.n
-
-    def code(self, u: float) -> int:
-        return min(max(round(u * (self.n - 1)), 0), self.n - 1)
-
-    def unit(self, code: Code) -> float:
-        return code / (self.n - 1)
-
-    def value(self, code: Code) -> float:
-        return self.low + int(code) * self.step
-
-    def code_of(self, value: Any) -> int:
-        position = (value - self.low) / self.step
-        code = self.code(position / (self.n - 1))
-        if abs(position - code) > 1e-6:
-            raise ValueError(f"{value!r} is not one of the steps of {self}")
-        return code
-
-    def snap(self, u: np.ndarray) -> np.ndarray:
-        return np.asarray(np.rint(u * (self.n - 1)) / (self.n - 1))
-
-    def describe(self) -> dict[str, Any]:
-        return {"type": "Steps", "low": self.low, "step": self.step, "n": self.n}
 
 
 @contextmanager

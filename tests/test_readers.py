@@ -35,6 +35,7 @@ from fractal_tuner import (
     ZoomSearch,
 )
 from fractal_tuner.cli.optuna_file import write_study
+from fractal_tuner.hyperparameters import Steps
 from fractal_tuner.readers import Record, infer_space, read
 from fractal_tuner.readers.record import outcome
 from fractal_tuner.readers.tables import write_csv
@@ -786,7 +787,7 @@ def test_a_project_folder_has_its_space_its_scores_and_their_name(project):
         assert [t.params for t in record.trials] == [values_of(i) for i in range(8)]
     space = record.trials.space
     assert dimension(space, "rate") == Real(1e-4, 0.1, log=True)
-    assert dimension(space, "units") == Ordinal([16, 32, 48, 64], log=False)
+    assert dimension(space, "units") == Steps(16, 16, 4)
     assert space.parameters[3].conditions  # "drop" needs "kind"
     assert record.trials[5].details["trial_id"] == "05"
 

@@ -15,15 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeGuard
 
-from fractal_tuner.dimensions import (
-    MAX_TABLE,
-    Categorical,
-    Dimension,
-    Integer,
-    Ordinal,
-    Quantile,
-    Real,
-)
+from fractal_tuner.dimensions import Dimension
+from fractal_tuner.hyperparameters import dimension_of
 from fractal_tuner.readers.record import Entry, Record, log_of, score_label
 from fractal_tuner.space import Params, SearchSpace
 from fractal_tuner.words import count
@@ -410,57 +403,10 @@ def _default(config: State) -> Any:
 
 def _dimension(config: State) -> Dimension | None:
     """The dimension of a hyperparameter; None where its description cannot be understood."""
-    kind = config["kind"]
     try:
-        if kind == "Boolean":
-            return Categorical([False, True])
-        if kind == "Fixed":
-            return Categorical([config["value"]])
-        if kind == "Choice":
-            values = list(dict.fromkeys(config["values"]))
-            is_scale = bool(config.get("ordered")) and len(values) > 1
-            return Ordinal(values) if is_scale else Categorical(values)
-        if kind in ("Int", "Float"):
-            return _numbers(config, is_integer=kind == "Int")
+        return dimension_of(config["kind"], config)
     except (KeyError, TypeError, ValueError, ArithmeticError):
-        pass
-    return None
-
-
-def _numbers(config: State, *, is_integer: bool) -> Dimension:
-    low, high, step = config["min_value"], config["max_value"], config.get("step")
-    sampling = config.get("sampling") or "linear"
-    if low == high:
-        return Categorical([low])
-    if step is None or (is_integer and step == 1 and sampling == "linear"):
-        if is_integer:
-            return Integer(low, high, sampling == "log")
-        if sampling == "reverse_log":
-            return Quantile(_ReverseLog(low, high))
-        return Real(low, high, sampling == "log")
-    if sampling == "linear":
-        n = int((high - low) / step + 1e-8) + 1  # the end is a value
-        if n > MAX_TABLE:
-            return Integer(low, high) if is_integer else Real(low, high)
-        values = [low + i * step for i in range(n)]
-    else:
-        n = int(math.log(high / low, step) + 1e-8) + 1
-        powers = [low * math.pow(step, i) for i in range(n)]
-        values = powers if sampling == "log" else [low + high - power for power in powers]
-    if is_integer:
-        values = [int(v) for v in values]
-    return Ordinal(values, sampling == "log") if len(values) > 1 else Categorical(values)
-
-
-class _ReverseLog:
-    """Keras Tuner's sampling "reverse_log", a logarithmic scale in a mirror, as a distribution."""
-
-    def __init__(self, low: float, high: float) -> None:
-        self._low, self._high = low, high
-
-    def ppf(self, q: float, /) -> float:
-        mirrored = float(self._low * (self._high / self._low) ** (1 - q))
-        return min(max(self._low + self._high - mirrored, self._low), self._high)
+        return None
 
 
 def _dict(state: State, name: str) -> State:

@@ -436,7 +436,8 @@ def _extent(described: dict[str, Any]) -> str:
     log = ", log scale" if described.get("log") else ""
     if "low" in described:
         low, high = words.value(described["low"]), words.value(described["high"])
-        return f"{low} to {high}{log}"
+        step = f", in steps of {words.value(described['step'])}" if "step" in described else ""
+        return f"{low} to {high}{log}{step}"
     if "quartiles" in described:
         ends = described["quartiles"]
         return f"{words.value(ends[0])} to {words.value(ends[-1])}, by probability"
