@@ -377,7 +377,7 @@ def test_nothing_is_shown_far_from_any_trial():
     assert shown[0, 0]
     assert not shown[-1, -1]
     assert 0.1 < shown.mean() < 0.35
-    assert "dotted: no trial is near" in display.note
+    assert "crossed out: no trial is near" in display.note
     assert np.isnan(display.map.values[~shown]).all()
     support = {row["support"] for row in display.table()}
     assert support == {"interpolated", "no score near"}

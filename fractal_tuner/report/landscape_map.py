@@ -52,10 +52,10 @@ _LABELS = {
 class LandscapeDisplay(Display):
     """Scores over one or two dimensions: as measured, smoothed, their steepness or complexity.
 
-    Where no trial is near, nothing is shown and the place is dotted. Cells of a grid that were not
-    measured, beside others that were, are hatched: they are interpolated. Steepness is the length
-    of the gradient, in score per range of an axis; complexity is how far scores lie beside their
-    local plane, beyond the noise where that is known.
+    Where no trial is near, nothing is shown and the place is crossed out. Cells of a grid that were
+    not measured, beside others that were, are hatched: they are interpolated. Steepness is the
+    length of the gradient, in score per range of an axis; complexity is how far scores lie beside
+    their local plane, beyond the noise where that is known.
 
     Make one with :meth:`from_search`, :meth:`from_record`, :meth:`from_trials`, or of a landscape.
 
@@ -210,7 +210,7 @@ class LandscapeDisplay(Display):
                 notes.append(f"trials only: {self.reason}")
             elif self.map is not None:
                 if self.map.is_empty.any():
-                    mark = "dotted" if shown == 2 else "gap"
+                    mark = "crossed out" if shown == 2 else "gap"
                     what = "no score" if self.kind == "raw" else "no trial is near"
                     notes.append(f"{mark}: {what}")
                 if (~self.map.known & ~self.map.is_empty).any():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fractal_tuner.landscape import Landscape
+from fractal_tuner.report.drawing import FOREGROUND, GRID
 from fractal_tuner.report.scales import Scale
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _CELLS = 48  # of a map of scattered scores, along each axis
 _RASTER = 256  # pixels of an uneven grid, along each axis
 _SHORTEST, _FARTHEST = 0.03, 0.15  # that a trial reaches, in unit coordinates
+_EMPTY, _INTERPOLATED = "xx", "//"  # dots would take 46 kB
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ class Map:
         )
 
     def draw(self, ax: Axes, ends: tuple[float, float], colors: str, *, hatch: bool = True) -> Any:
-        """Draw over two axes; dotted where there is no value, hatched where it is interpolated.
+        """Draw over two axes; crossed out where there is no value, hatched if interpolated.
 
         Returns the image, for a colour bar.
         """
@@ -122,7 +124,7 @@ class Map:
         image.set_clip_path(ax.patch)
         ax.add_image(image)
         empty = np.isnan(values)
-        for part, pattern in ((empty, ".."), (~known & ~empty, "//")):
+        for part, pattern in ((empty, _EMPTY), (~known & ~empty, _INTERPOLATED)):
             if hatch and part.any():
                 self._draw_hatch(ax, lines, part, pattern)
         return image
@@ -130,13 +132,24 @@ class Map:
     def _draw_hatch(
         self, ax: Axes, lines: list[np.ndarray], part: np.ndarray, pattern: str
     ) -> None:
-        fine = [np.repeat(line, 4) for line in lines]
-        for line, u in zip(lines, fine, strict=True):
-            u += _step(line) * np.tile([-0.499, -0.17, 0.17, 0.499], len(line))
-        fine_part = np.kron(part, np.ones((4, 4)))
-        x, y = (scale.place(u) for scale, u in zip(self.scales, fine, strict=True))
-        style: dict[str, Any] = {"colors": "none", "hatches": [pattern], "zorder": 1}
-        ax.contourf(x, y, fine_part.T, levels=[0.5, 1.5], **style)
+        """Draw a pattern on some cells, as one path of a rectangle for each run of them."""
+        from matplotlib.patches import PathPatch
+        from matplotlib.path import Path
+
+        x, y = (
+            scale.place(np.append(line - _step(line) / 2, line[-1] + _step(line) / 2))
+            for scale, line in zip(self.scales, lines, strict=True)
+        )
+        sides = np.diff(np.pad(part, ((1, 1), (0, 0))).astype(int), axis=0).T  # 1 begins a run
+        row, first = np.nonzero(sides == 1)
+        last = np.nonzero(sides == -1)[1]
+        corners = [(x[first], y[row]), (x[last], y[row]), (x[last], y[row + 1])]
+        corners += [(x[first], y[row + 1]), (x[first], y[row])]
+        vertices = np.stack([np.column_stack(corner) for corner in corners], axis=1).reshape(-1, 2)
+        codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(row)
+        color = GRID if pattern == _EMPTY else FOREGROUND
+        style: dict[str, Any] = {"facecolor": "none", "edgecolor": color, "linewidth": 0.0}
+        ax.add_patch(PathPatch(Path(vertices, codes), hatch=pattern, zorder=1, **style))
 
     def _even(self) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
         """The same on evenly spaced lines."""

@@ -39,9 +39,9 @@ _CELLS = 24
 class ContourDisplay(Display):
     """Smoothed scores over each pair of dimensions, with the trials and lines of equal score.
 
-    What the other dimensions do is averaged by the smoothing. Dotted places are far from any trial,
-    and left empty. Where a dimension of a pair is categorical, its trials alone are drawn, in the
-    colours of their scores. All panels have one colour scale.
+    What the other dimensions do is averaged by the smoothing. Places far from any trial are crossed
+    out and left empty. Where a dimension of a pair is categorical, its trials alone are drawn, in
+    the colours of their scores. All panels have one colour scale.
 
     Make one with :meth:`from_search`, :meth:`from_record` or :meth:`from_trials`.
 
@@ -173,7 +173,7 @@ class ContourDisplay(Display):
         )
         notes = [f"{n} of {self.n_dims} dimensions"] if self.n_dims > n else []
         if any(found is not None and not found.known.all() for found in self.maps.values()):
-            notes.append("dotted: no trial is near")
+            notes.append("crossed out: no trial is near")
         legend_above(head, "; ".join(notes))
         shown: Any = None
         for panel, (row, column) in zip(grid[len(corner) :], cells, strict=True):

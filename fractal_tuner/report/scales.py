@@ -133,7 +133,7 @@ class Scale:
         ends = np.array((0.0, 1.0) if limits is None else limits)
         low, high = self.place(ends + np.array([-_MARGIN, _MARGIN]) * np.ptp(ends))
         if self._is_whole() and high - low < 2:  # ticks between integers would mean nothing
-            low, high = round((low + high) / 2) + np.array([-1, 1])
+            low, high = np.floor(low), np.ceil(high)
         if self.kind == "log":
             ax.set(**{f"{side}scale": "log"})
         few = [u for u in _apart(self.few_units(), _ROOM * np.ptp(ends)) if ends[0] <= u <= ends[1]]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # What depends on neither the user's settings of matplotlib nor the time.
 _RC: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "fractal_tuner", "savefig.dpi": 96}
 _COLORS = {FOREGROUND: "var(--fg)", GRID: "var(--grid)", BACKGROUND: "var(--card)"}
-_WIDTH = 6.2  # inches of a picture with one panel
+_WIDTH = 5.2  # inches of a picture with one panel: its text can be read on a telephone
 _WIDE = 7.5  # inches; what is wider has several panels
 _HEAVY = 60_000  # characters; what is heavier is drawn as dots
 _MARK, _VERTEX = 90, 14  # characters that one takes
