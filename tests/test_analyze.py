@@ -497,6 +497,7 @@ def test_failures_are_counted_by_their_last_line():
     errors = {0: "Traceback\nValueError: nan", 1: "ValueError: nan", 2: "KeyError: <x>\n"}
     report = report_of([None, None, None, 0.5], errors=errors)
     assert report.errors == [("ValueError: nan", 2), ("KeyError: <x>", 1)]
+    assert report_of([None, 0.5], errors={0: "failed"}).errors == []
 
 
 def test_the_answer_names_the_trial_that_the_tool_chose():

@@ -136,9 +136,12 @@ class Report:
 
     @cached_property
     def errors(self) -> list[tuple[str, int]]:
-        """Why trials failed, in a line each, and how often; the most frequent first."""
+        """Why trials failed, in a line each, and how often; the most frequent first.
+
+        Those of which a tool only says that they failed are left out.
+        """
         last = (str(t.error or "").strip().split("\n")[-1] for t in self.failed)
-        counted = Counter(words.clean(line, _WORST_NAME) for line in last if line)
+        counted = Counter(words.clean(line, _WORST_NAME) for line in last if line != "failed")
         return sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
 
     @cached_property
@@ -210,7 +213,11 @@ class Report:
             return f"The noise of a score is unknown: {words.reason(noise.reason)}." + (
                 own if self.standard_error > 0 else ""
             )
-        source = {"folds": "its folds", "repeats": "repeats", "field": "neighbouring trials"}
+        source = {
+            "folds": "the folds of all trials",
+            "repeats": "repeats",
+            "field": "neighbouring trials",
+        }
         if noise.sd == 0:
             return f"No noise was seen in the scores (as judged by {source[noise.source]})."
         return (
