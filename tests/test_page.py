@@ -27,6 +27,7 @@ from fractal_tuner.analysis.boxcount import BoxDimension
 from fractal_tuner.report import (
     BoxCountingDisplay,
     ContourDisplay,
+    DistributionDisplay,
     ImportanceDisplay,
     LandscapeDisplay,
     ParallelCoordinatesDisplay,
@@ -290,6 +291,14 @@ def test_no_history_of_scores_is_drawn_without_scores():
     history = next(s for s in sections(told([None] * 3)) if s.id == "history")
     assert "No trial has a score" in history.text[0]
     assert not any(isinstance(d, HistoryDisplay) for d in history.displays)
+
+
+def test_equal_scores_are_not_drawn_in_one_colour_again_and_again():
+    report = told([0.5] * 12)
+    kinds = [type(d) for s in sections(report) for d in s.displays]
+    assert kinds.count(LandscapeDisplay) == 1
+    assert kinds.count(HistoryDisplay) >= 1
+    assert not {DistributionDisplay, ContourDisplay, ParallelCoordinatesDisplay} & set(kinds)
 
 
 def test_pictures_of_one_kind_have_titles_of_their_own(report):

@@ -154,8 +154,9 @@ class ContourDisplay(Display):
         text = f"Smoothed {words.clean(self.score_name)} over the pairs of {names}"
         if self.n_dims > len(self.dims):
             text += f", {len(self.dims)} of {self.n_dims} dimensions"
-        low, high = self._ends
-        text += f"; colours from {words.number(low)} to {words.number(high)}"
+        if len(np.unique(self.score[np.isfinite(self.score)])) > 1:
+            low, high = self._ends
+            text += f"; colours from {words.number(low)} to {words.number(high)}"
         missing = sum(found is None for found in self.maps.values())
         if missing:
             text += f". {words.count(missing, 'pair')} without a smooth map: trials only"

@@ -148,7 +148,10 @@ class Scale:
         elif self.kind == "log":
             log_ticks(axis, float(low), float(high))
         else:
-            axis.set_major_locator(MaxNLocator(letters // _TICK_LETTERS, integer=self._is_whole()))
+            steps = [1, 2, 2.5, 5, 10]
+            axis.set_major_locator(
+                MaxNLocator(letters // _TICK_LETTERS, steps=steps, integer=self._is_whole())
+            )
         ax.set(**{f"{side}lim": (low, high), f"{side}label": short(name)})
 
     def _label_choices(self, ax: Axes, side: str, letters: int) -> None:

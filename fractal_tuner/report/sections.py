@@ -14,6 +14,7 @@ import fractal_tuner
 from fractal_tuner import words
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.landscape import Landscape
+from fractal_tuner.readers.record import outcome
 from fractal_tuner.report.box_counting import BoxCountingDisplay
 from fractal_tuner.report.coverage import CoverageDisplay
 from fractal_tuner.report.display import Display
@@ -112,10 +113,15 @@ def _history(report: Report) -> Section:
         partial(HistoryDisplay.from_record, record) if scored else None,
         partial(HistoryDisplay.from_record, record, against="time") if scored and timed else None,
         partial(TimelineDisplay.from_record, record) if timed else None,
-        partial(DistributionDisplay.from_record, record) if scored else None,
+        partial(DistributionDisplay.from_record, record) if _differ(report) else None,
     )
     said = () if scored else ("No trial has a score, so there is no history of scores.",)
     return Section("history", "History", (*said, *text), shown)
+
+
+def _differ(report: Report) -> bool:
+    """Whether there are two scores: else most pictures would be of one colour."""
+    return len({trial.score for trial in report.complete}) > 1
 
 
 def _zoom_path(report: Report) -> Section | None:
@@ -172,13 +178,16 @@ def _landscape(report: Report) -> Section:
             "share of the space that cannot be told from the best; where it is large, stop",
         ),
     )
+    log = report.record.trials
+    whole = [trial for trial in log if outcome(trial) != "pruned"]
     drawn = partial(
         LandscapeDisplay.from_record,
         report.record,
         dims=report.dims,
-        landscape=Landscape.from_trials(report.record.trials, report.dims),
+        landscape=Landscape.from_trials(whole, report.dims, space=log.space),
     )
-    text, shown = _drawn(*(partial(drawn, kind=kind) for kind in get_args(Kind)))
+    kinds = get_args(Kind) if _differ(report) else ("raw",)
+    text, shown = _drawn(*(partial(drawn, kind=kind) for kind in kinds))
     return Section("landscape", title, (_extent_of_landscape(report), *text), shown, (table,))
 
 
@@ -290,13 +299,13 @@ def _importance(report: Report) -> Section:
             f"Along {len(names)} of {len(report.names)} dimensions, those that matter most as far "
             "as that is known:"
         )
-    kinds = (SliceDisplay, ParallelCoordinatesDisplay) if report.complete else ()
+    kinds = (SliceDisplay, ParallelCoordinatesDisplay) if _differ(report) else ()
     paired = foremost(report.record, report.findings, _MOST_PAIRED)
     text, shown = _drawn(
         partial(ImportanceDisplay, found) if found.reason is None else None,
         *(partial(kind.from_record, report.record, dims=names) for kind in kinds),
         partial(ContourDisplay.from_record, report.record, dims=paired)
-        if report.complete and len(paired) > 1
+        if _differ(report) and len(paired) > 1
         else None,
     )
     return Section("importance", "Importance and slices", (*said, *text), shown)
