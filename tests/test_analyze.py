@@ -266,6 +266,9 @@ def test_pruned_trials_are_no_failures():
     assert "1 of 16 trials was pruned" in " ".join(report.trust)
     assert [t["status"] for t in trial_rows(report)[2:4]] == ["pruned", "failed"]
     assert report.to_dict()["n_pruned"] == 1
+    assert not found(report, rules.failures)  # one of 15
+    (shown,) = (s for s in sections(report) if s.id == "landscape")
+    assert "1 trial failed" in shown.displays[0].description
 
 
 def test_trials_that_were_all_pruned_are_said_to_be():

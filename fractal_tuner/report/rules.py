@@ -101,11 +101,13 @@ def few_trials(report: Report) -> Caution | None:
 
 
 def failures(report: Report) -> Caution | None:
-    """More than FAILED_SHARE of the trials failed."""
+    """More than FAILED_SHARE of the trials failed, pruned ones aside."""
     n = len(report.complete) + len(report.failed)
     if not report.complete or len(report.failed) <= FAILED_SHARE * n:
         return None
-    text = f"{len(report.failed):,} of {n:,} trials failed ({words.share(len(report.failed) / n)})."
+    which = "trials that were not pruned" if report.pruned else "trials"
+    share = words.share(len(report.failed) / n)
+    text = f"{len(report.failed):,} of {n:,} {which} failed ({share})."
     return _warning(
         failures,
         text + _most_frequent_error(report),
