@@ -403,6 +403,13 @@ def test_holes_between_measured_cells_are_interpolated_and_others_empty():
     assert found.is_empty.sum() == 9
 
 
+def test_no_gap_is_shown_between_integers():
+    u, k = np.random.default_rng(0).random(60), np.arange(60) % 5
+    axes = {"x": Real(0, 1), "depth": Integer(1, 5)}
+    landscape = Landscape.from_points(np.column_stack([u, k + 1]), u + k, axes)
+    assert LandscapeDisplay(landscape, "smoothed").map.known.mean() > 0.95
+
+
 def test_what_a_lonely_trial_reaches_depends_on_how_dense_trials_are():
     rng = np.random.default_rng(0)
     crowd, few = 0.5 + 0.02 * rng.random((200, 2)), np.array([[0.1, 0.1], [0.2, 0.1], [0.1, 0.2]])

@@ -32,6 +32,7 @@ from fractal_tuner.report import (
     LandscapeDisplay,
     ParallelCoordinatesDisplay,
     SliceDisplay,
+    ZoomedViewsDisplay,
     ZoomPathDisplay,
 )
 from fractal_tuner.report.drawing import BACKGROUND, FOREGROUND, GRID
@@ -327,6 +328,14 @@ def test_no_legend_is_cut():
     legend = display.ax_.get_legend().get_window_extent()
     assert display.figure_.bbox.x0 <= legend.x0
     assert legend.x1 <= display.figure_.bbox.x1
+
+
+def test_frames_in_light_pictures_take_the_colours_of_the_page(report):
+    views = next(
+        d for s in sections(report) for d in s.displays if isinstance(d, ZoomedViewsDisplay)
+    )
+    svg = picture_of(views, "figure-1").svg
+    assert svg.count("<image") <= len(views.views)  # of the colour bars
 
 
 def test_a_heavy_picture_becomes_dots():

@@ -176,6 +176,7 @@ def _support(shown: Landscape, measured: Landscape) -> tuple[np.ndarray, np.ndar
     On the grid of the scores: the cells that have one, and these with all beside them. Elsewhere,
     both times: places that are not farther from the nearest score than that score is from the third
     to it (the second over one axis), where scores are as dense as around it; and 0.15 at most.
+    Between the values of an axis that has few there is nothing to be far from.
     """
     known = np.isfinite(measured.scores)
     if measured.is_grid and shown.scores.shape == measured.scores.shape:
@@ -192,7 +193,8 @@ def _support(shown: Landscape, measured: Landscape) -> tuple[np.ndarray, np.ndar
     k = min(shown.n_dims + 1, len(places) - 1) + 1  # the first is the place itself
     beside = np.asarray(tree.query(places, k=[k])[0])[:, 0]
     distance, nearest = tree.query(shown.coordinates)
-    reach = np.clip(beside, _SHORTEST, _FARTHEST)
+    step = max(Scale(axis.dimension).step for axis in shown.axes)
+    reach = np.clip(beside, _SHORTEST, _FARTHEST).clip(0.6 * step)
     near = (distance <= reach[nearest]).reshape(shown.scores.shape)
     return near, near
 

@@ -135,9 +135,13 @@ def _weight(figure: Figure) -> int:
     marks = vertices = 0
     for ax in figure.axes:
         for line in ax.lines:
+            if line.get_rasterized():
+                continue
             marks += np.size(line.get_xdata()) if line.get_marker() not in _NO_MARKER else 1
             vertices += np.size(line.get_xdata()) if line.get_linestyle() != "None" else 0
         for collection in ax.collections:
+            if collection.get_rasterized():  # as in colour bars
+                continue
             paths, places = collection.get_paths(), len(np.atleast_2d(collection.get_offsets()))
             marks += max(len(paths), places)
             if places <= 1:
