@@ -92,9 +92,9 @@ class DomainEdges:
 def domain_edges(trials: TrialLog) -> DomainEdges:
     """The dimensions on or next to whose end the best trial is, and the slope there.
 
-    What to do with it: where the slope points outward, or may (None), and values beyond the end
-    make sense, widen the dimension on that side and search on. Where it points inward the best is
-    near the end by chance or with reason: leave it.
+    What to do with it: where the slope points outward, or may (None) and the best is on the end,
+    and values beyond it make sense, widen the dimension on that side and search on. Where it points
+    inward the best is near the end by chance or with reason: leave it.
 
     Next to an end is within 0.05 of the range, on the scale of the search; of finite dimensions
     with at least 5 values, also the last value but one. Categories and pairs of values have no
