@@ -24,8 +24,8 @@ _RC: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "fractal_tuner", 
 _COLORS = {FOREGROUND: "var(--fg)", GRID: "var(--grid)", BACKGROUND: "var(--card)"}
 _WIDTH = 5.2  # inches of a picture with one panel: its text can be read on a telephone
 _WIDE = 7.5  # inches; what is wider has several panels
-_HEAVY = 60_000  # characters; what is heavier is drawn as dots
-_MARK, _VERTEX = 90, 14  # characters that one takes
+_HEAVY = 2700  # characters on a square inch; what is heavier is drawn as dots
+_MARK, _VERTEX = 150, 14  # characters that one takes
 _MANY_POINTS = 100
 _NO_MARKER = ("None", "none", " ", "", None)
 
@@ -85,7 +85,7 @@ def picture_of(display: Display, name: str) -> Picture:
             layout.execute(figure)
             _pull_legends_inside(figure)
             figure.set_layout_engine(None)  # savefig would lay it out again, and draw twice
-        if _weight(figure) > _HEAVY:
+        if _weight(figure) > _HEAVY * width * height:
             _rasterize(figure)
         text = _saved(figure)
     svg = _inline(text, name, width, display)
