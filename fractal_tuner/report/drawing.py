@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from fractal_tuner.report import words
+from fractal_tuner import words
 from fractal_tuner.trials import Trial
 
 if TYPE_CHECKING:

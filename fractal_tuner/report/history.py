@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from fractal_tuner.report import words
+from fractal_tuner import words
 from fractal_tuner.report.display import Display, marked_of
 from fractal_tuner.report.drawing import (
     BACKGROUND,

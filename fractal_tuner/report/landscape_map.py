@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
+from fractal_tuner import words
 from fractal_tuner.landscape import Landscape
-from fractal_tuner.report import words
 from fractal_tuner.report.display import Display, marked_of, two_dimensions
 from fractal_tuner.report.drawing import (
     AMOUNTS,

@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import fractal_tuner
-from fractal_tuner.report import words
+from fractal_tuner import words
 from fractal_tuner.report.sections import Table, best_table, sections
 from fractal_tuner.report.svg import picture_of
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from fractal_tuner import words
 from fractal_tuner.landscape import Landscape
-from fractal_tuner.report import words
 from fractal_tuner.report.display import Display, Told, marked_of, parameters_by_name
 from fractal_tuner.report.drawing import (
     BEST,

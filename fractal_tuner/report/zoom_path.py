@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fractal_tuner.report import words
+from fractal_tuner import words
 from fractal_tuner.report.display import Display, Told, marked_of, two_dimensions
 from fractal_tuner.report.drawing import (
     BACKGROUND,
