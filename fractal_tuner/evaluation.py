@@ -10,19 +10,21 @@ import inspect
 import logging
 import math
 import multiprocessing
+import time
 import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import joblib
 import numpy as np
+from joblib import delayed
 from joblib.parallel import LokyBackend, get_active_backend
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
 
+from fractal_tuner.fingerprint import data_hash
 from fractal_tuner.search import Search
 from fractal_tuner.trials import Trial
 
@@ -70,10 +72,11 @@ class Evaluation:
         self._folds = _FrozenFolds(splitter)
         self._results: dict[str, Any] | None = None
         self._tasks: _Tasks | None = None
+        self._are_started = False
         self._scorers = owner._get_scorers()[0]
         if trial_timeout is not None:
-            _check_processes(trial_timeout, owner.n_jobs)
-            found["parallel"].timeout = trial_timeout
+            self._n_workers = _check_processes(trial_timeout, owner.n_jobs)
+            self._parallel = found["parallel"]
         backend, _ = get_active_backend()
         if type(backend).__name__ == "DaskDistributedBackend":
             _harden_dask(backend)
@@ -92,11 +95,11 @@ class Evaluation:
         X, y, routed = (self._variables[name] for name in ("X", "y", "routed_params"))
         splits = self._folds.split(X, y, **routed.splitter.split)
         return {
-            "X": _hash(X),
-            "y": _hash(y),
-            **{f"fit parameter {k}": _hash(v) for k, v in routed.estimator.fit.items()},
-            **{f"score parameter {k}": _hash(v) for k, v in routed.scorer.score.items()},
-            "folds": _hash([[np.asarray(part) for part in pair] for pair in splits]),
+            "X": data_hash(X),
+            "y": data_hash(y),
+            **{f"fit parameter {k}": data_hash(v) for k, v in routed.estimator.fit.items()},
+            **{f"score parameter {k}": data_hash(v) for k, v in routed.scorer.score.items()},
+            "folds": data_hash([[np.asarray(part) for part in pair] for pair in splits]),
         }
 
     def begin(self, search: Search, callback_ctx: Any) -> None:
@@ -152,6 +155,8 @@ class Evaluation:
         n_fits = len(batch) * self.n_folds
         options = {} if self._tasks is None else {"callback_ctx": self._tasks}
         params = [trial.params for trial in batch]
+        if self._timeout is not None and not self._are_started:
+            self._start_workers()
         try:
             with warnings.catch_warnings():  # the whole search is warned about once, at its end
                 ours = rf"\s*\d+ fits failed out of a total of {n_fits}\."
@@ -167,6 +172,14 @@ class Evaluation:
             if self._tasks is not None:
                 self._tasks.first += n_fits
         return [results[i : i + self.n_folds] for i in range(0, n_fits, self.n_folds)]
+
+    def _start_workers(self) -> None:
+        """Start processes that have imported what fits need, before their time counts."""
+        self._parallel.timeout = None
+        nothing = delayed(_take_time)(self._owner.estimator)
+        self._parallel(nothing for _ in range(2 * self._n_workers))
+        self._parallel.timeout = self._timeout
+        self._are_started = True
 
     def _tried_again(self, trial: Trial, error: Exception) -> list[Fold]:
         """The results of a trial whose evaluation was cut off; failed ones if it always is."""
@@ -199,6 +212,7 @@ class Evaluation:
 
     def _is_of_worker(self, error: Exception) -> bool:
         """Whether an error tells that a worker was lost, or had to be ended, and not of a fit."""
+        self._are_started = False
         if _is_timeout(error):
             return self._timeout is not None
         lost = (concurrent.futures.BrokenExecutor, concurrent.futures.CancelledError)
@@ -242,7 +256,13 @@ class _Tasks:
         return self.context.subcontext(task_id=self.first + task_id, **options)
 
 
-def _check_processes(trial_timeout: float, n_jobs: int | None) -> None:
+def _take_time(estimator: Any) -> None:
+    """Of use to have ``estimator`` unpickled in a worker, and others busy meanwhile."""
+    time.sleep(0.05)
+
+
+def _check_processes(trial_timeout: float, n_jobs: int | None) -> int:
+    """The number of worker processes that can be ended."""
     backend, n_default = get_active_backend()
     n_workers = backend.effective_n_jobs(n_default if n_jobs is None else n_jobs)
     if not isinstance(backend, LokyBackend) or n_workers == 1:
@@ -251,6 +271,7 @@ def _check_processes(trial_timeout: float, n_jobs: int | None) -> None:
             f"loky back end and n_jobs of at least 2; got n_jobs={n_jobs!r} and "
             f"{type(backend).__name__}"
         )
+    return int(n_workers)
 
 
 def _harden_dask(backend: Any) -> None:
@@ -329,17 +350,3 @@ def _results_of_failed_batch(error: ValueError) -> list[Fold] | None:
             results: list[Fold] = frame.f_locals["results"]
             return results
     return None
-
-
-def _hash(data: Any) -> str:
-    """A hash of the values in an array, a sparse matrix, a table, or anything else.
-
-    Not of the containers: tables and sparse matrices cache what they learn about themselves, so
-    that their own hash changes with use.
-    """
-    if hasattr(data, "tocsr"):
-        csr = data.tocsr()
-        return str(joblib.hash([csr.shape, csr.data, csr.indices, csr.indptr]))
-    if hasattr(data, "columns"):
-        return str(joblib.hash([(str(name), np.asarray(data[name])) for name in data.columns]))
-    return str(joblib.hash(np.asarray(data) if hasattr(data, "__array__") else data))

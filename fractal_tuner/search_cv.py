@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import numbers
 import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import joblib
 import numpy as np
@@ -30,6 +31,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fractal_tuner.dimensions import Categorical, Dimension
 from fractal_tuner.evaluation import Evaluation, Fold
+from fractal_tuner.fingerprint import described
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
 from fractal_tuner.space import Key, Parameter, SearchSpace, as_space
 from fractal_tuner.trials import Trial
@@ -37,7 +39,10 @@ from fractal_tuner.trials import Trial
 if TYPE_CHECKING:
     from fractal_tuner.report.report import Report
 
-_BEST = ("best_index_", "best_params_", "best_score_")
+_FITTED = (
+    *("search_", "trials_", "stop_reason_", "_test_ratio", "cv_results_", "multimetric_"),
+    *("best_index_", "best_params_", "best_score_", "best_estimator_", "refit_time_", "scorer_"),
+)
 
 
 class FractalSearchCV(BaseSearchCV):
@@ -84,8 +89,10 @@ class FractalSearchCV(BaseSearchCV):
     journal : path, optional
         File that keeps every trial from the moment it is scored. The same search with the same file
         continues where the file ends, and evaluates nothing twice; with other data, folds,
-        estimator, scoring, space or options it is refused. ``n_iter``, ``max_time``,
-        ``target_score``, ``tolerance`` and ``n_jobs`` may change.
+        estimator, scoring, space or options it is refused; objects that cannot be pickled are told
+        apart by their types only. ``n_iter``, ``max_time``, ``target_score``, ``tolerance``,
+        ``trial_timeout``, ``warm_start_from`` and ``n_jobs`` may change. A search that is itself
+        cross-validated has other data in each fold, and needs None.
     max_time : float, optional
         Seconds after which no batch begins.
     target_score : float, optional
@@ -96,9 +103,9 @@ class FractalSearchCV(BaseSearchCV):
     trial_timeout : float, optional
         Seconds that one fit may take before its process is ended and its candidate is recorded as
         failed; needs processes of this machine, that is ``n_jobs`` of at least 2 with joblib's loky
-        back end. The time counts from when the fits before it are done, and includes the start of
-        the process. joblib does not tell which fit of a batch took too long: the candidates of the
-        batch are then evaluated again, one by one.
+        back end. The time counts from when the fits before it are done. joblib does not tell which
+        fit of a batch took too long: the candidates of the batch are then evaluated again, one by
+        one.
     warm_start_from : object or path, optional
         An earlier search, of whatever tool :func:`analyze` can read. The best of its candidates,
         and the best of other basins, are evaluated first where they fit the space; how many others
@@ -121,7 +128,8 @@ class FractalSearchCV(BaseSearchCV):
         "budget", "space exhausted", "grid complete", "time", "target" or "expected improvement
         below tolerance"; None if the search was cut off.
     best_score_corrected_ : float
-        ``best_score_`` without the luck of having been chosen, see :func:`corrected_best`.
+        The highest score of the steering metric without the luck of having been chosen, see
+        :func:`corrected_best`.
     best_index_, best_params_, best_score_, best_estimator_, and all others
         As in ``GridSearchCV``.
 
@@ -143,7 +151,8 @@ class FractalSearchCV(BaseSearchCV):
     ``cv_results_``, as it would else be the best.
 
     A worker process that dies is replaced, and the candidate that it evaluated is evaluated again;
-    after three times it is recorded as failed. That holds for loky, Dask and Ray. Where fits run in
+    after three times, or as often as Dask itself allows, it is recorded as failed. That holds for
+    loky, Dask and Ray; a Dask cluster that lost all workers is waited for. Where fits run in
     this process (``n_jobs=1``, threads) its death is the end; a journal then continues the search.
 
     A search that is cut off, by Ctrl-C or by an error, raises, and has ``cv_results_`` and
@@ -247,7 +256,7 @@ class FractalSearchCV(BaseSearchCV):
 
     @property
     def best_score_corrected_(self) -> float:
-        """``best_score_`` without the luck of having been chosen; NaN where folds do not tell it.
+        """The highest score without the luck of having been chosen; NaN if folds do not tell it.
 
         See :func:`corrected_best`, which also gives an interval.
         """
@@ -256,17 +265,32 @@ class FractalSearchCV(BaseSearchCV):
         check_is_fitted(self, "trials_")
         return corrected_best(self.trials_, test_ratio=self._test_ratio).value
 
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Run the search, and fit the best candidate to all data.
+
+        Parameters
+        ----------
+        X, y, **params
+            As in ``GridSearchCV``.
+        """
+        try:
+            super().fit(X, y, **params)
+        except BaseException:
+            if not hasattr(self, "refit_time_"):  # cut off before the best was fitted
+                self.__dict__.pop("best_estimator_", None)
+            raise
+        return self
+
     def _run_search(
         self, evaluate_candidates: Callable[..., dict[str, Any]], *, callback_ctx: Any = None
     ) -> None:
-        # Tasks carry a copy of self (since 1.9), so that the search is put on it at the end only.
-        for name in ("search_", "trials_", "stop_reason_"):
-            self.__dict__.pop(name, None)
         evaluation = Evaluation(self, evaluate_candidates, self.trial_timeout)
         n_jobs = joblib.effective_n_jobs(self.n_jobs)
         size = self.batch_size or -(-n_jobs // max(1, evaluation.n_folds))
         with self._make_search(evaluation) as search:
             self._enqueue_earlier(search)
+            for name in _FITTED:  # by an earlier fit; whatever was wrong is known by now
+                self.__dict__.pop(name, None)
             evaluation.begin(search, callback_ctx)
             try:
                 while batch := search.ask(size):
@@ -277,12 +301,16 @@ class FractalSearchCV(BaseSearchCV):
                         self._tell(search, trial, results)
                 evaluation.end(*self._table(search, evaluation.n_folds))
             except BaseException:
-                self._keep_partial(search, evaluation.n_folds)
+                self._keep(search, evaluation)
+                self._keep_partial(evaluation.n_folds)
                 raise
-            finally:
-                self.search_, self.trials_ = search, search.trials
-                self.stop_reason_ = search.stop_reason
-                self._test_ratio = evaluation.test_ratio
+            self._keep(search, evaluation)
+
+    def _keep(self, search: Search, evaluation: Evaluation) -> None:
+        """Put the search on self, at its end: tasks carry a copy of self (since 1.9)."""
+        self.search_, self.trials_ = search, search.trials
+        self.stop_reason_ = search.stop_reason
+        self._test_ratio = evaluation.test_ratio
 
     def _enqueue_earlier(self, search: Search) -> None:
         if self.warm_start_from is None:
@@ -290,18 +318,19 @@ class FractalSearchCV(BaseSearchCV):
         from fractal_tuner.warm_start import starting_points
 
         defaults = self.estimator.get_params(deep=True)
-        search.enqueue(starting_points(self.warm_start_from, search.space, defaults=defaults))
+        try:
+            points = starting_points(self.warm_start_from, search.space, defaults=defaults)
+        except (TypeError, ValueError, OSError) as error:
+            raise type(error)(f"warm_start_from: {error}") from error
+        search.enqueue(points)
 
-    def _keep_partial(self, search: Search, n_folds: int) -> None:
+    def _keep_partial(self, n_folds: int) -> None:
         """Leave what was evaluated as the result of a search that is being cut off."""
-        for name in ("best_estimator_", "refit_time_", "cv_results_", *_BEST):
-            self.__dict__.pop(name, None)
         # Whatever goes wrong here must not hide what cut the search off: there may be no result,
         # or none but failures, or a function for refit that cannot cope with few.
         with contextlib.suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.search_ = search
-            folds, self.cv_results_ = self._table(search, n_folds)
+            folds, self.cv_results_ = self._table(self.search_, n_folds)
             self.n_splits_ = n_folds
             self.multimetric_ = isinstance(folds[0]["test_scores"], dict)
             metric = self.refit if self.multimetric_ else "score"
@@ -310,6 +339,22 @@ class FractalSearchCV(BaseSearchCV):
                 self.best_index_, self.best_params_ = best, self.cv_results_["params"][best]
                 if not callable(self.refit):
                     self.best_score_ = self.cv_results_[f"mean_test_{metric}"][best]
+
+    def __sklearn_clone__(self) -> Self:
+        # A clone of an earlier search would have forgotten its trials.
+        bare = copy.copy(self)
+        bare.warm_start_from = None
+        twin: Self = super(FractalSearchCV, bare).__sklearn_clone__()
+        twin.warm_start_from = self.warm_start_from
+        return twin
+
+    def _check_refit_for_multimetric(self, scores: Any) -> None:
+        if isinstance(self.refit, str) and self.refit == "robust" and "robust" not in scores:
+            raise ValueError(
+                f"refit='robust' needs one metric, got {sorted(scores)}; refit must be set to the "
+                "name of one of several, to a callable, or to False"
+            )
+        super()._check_refit_for_multimetric(scores)
 
     def _select_best_index(self, refit: Any, refit_metric: str, results: Any) -> int:
         if refit_metric != "score" or not isinstance(refit, str) or refit != "robust":
@@ -371,15 +416,24 @@ class FractalSearchCV(BaseSearchCV):
         """What the scores depend on, apart from the space and the options of the search."""
         searched = tuple(f"{name}__" for name in space.names)
         params = {
-            name: "searched" if f"{name}__".startswith(searched) else _described(value)
+            name: "searched"
+            if f"{name}__".startswith(searched)
+            else described(value, with_params=False)  # they have entries of their own
             for name, value in self.estimator.get_params(deep=True).items()
         }
+        is_several = not (self.scoring is None or isinstance(self.scoring, str))
+        choices = [
+            described([parameter.name, parameter.dimension.choices])
+            for parameter in space.parameters
+            if isinstance(parameter.dimension, Categorical)
+        ]
         return {
             **host.data_hashes(),
-            "estimator": _described(self.estimator) | params,
-            "scoring": _described(self.scoring),
-            "steering metric": self.refit if isinstance(self.refit, str) else None,
-            "error_score": _described(self.error_score),
+            "estimator": described(self.estimator, with_params=False) | params,
+            "choices": choices,
+            "scoring": described(self.scoring),
+            "steering metric": self.refit if isinstance(self.refit, str) and is_several else None,
+            "error_score": described(self.error_score),
             "return_train_score": bool(self.return_train_score),
         }
 
@@ -515,19 +569,3 @@ def _accepts(owner: Any, name: str, parameter: Parameter) -> bool:
     except Exception:
         return False
     return True
-
-
-def _described(value: Any) -> Any:
-    """A value as JSON that is the same in every process."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): _described(v) for name, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_described(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return joblib.hash(value)
-    named = value if hasattr(value, "__qualname__") else type(value)
-    return {"type": f"{named.__module__}.{named.__qualname__}"}

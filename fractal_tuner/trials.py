@@ -558,8 +558,9 @@ def _difference(place: str, a: Any, b: Any) -> tuple[str, str, str]:
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
         index = next(i for i, pair in enumerate(zip(a, b, strict=True)) if not _equal(*pair))
         a, b = a[index], b[index]
-        named = isinstance(a, dict) and isinstance(b, dict) and a.get("name") == b.get("name")
-        return _difference(f"{place} {a['name'] if named else index}", a, b)
+        names = [side.get("name") for side in (a, b) if isinstance(side, dict)]
+        is_named = len(names) == 2 and names[0] == names[1] is not None
+        return _difference(f"{place} {names[0] if is_named else index}", a, b)
     return place, _brief(a), _brief(b)
 
 

@@ -24,8 +24,9 @@ MAY_IMPORT = {
     "search": {"dimensions", "space", "trials", "field"},
     "hyperparameters": {"dimensions"},
     "warm_start": {"space", "search"},
-    "evaluation": {"search", "trials"},
-    "search_cv": {"dimensions", "space", "trials", "search", "evaluation"},
+    "fingerprint": set(),
+    "evaluation": {"search", "trials", "fingerprint"},
+    "search_cv": {"dimensions", "space", "trials", "search", "evaluation", "fingerprint"},
     "oracle": {"dimensions", "hyperparameters", "space", "trials", "search"},
     "sampler": {"dimensions", "space", "trials", "search"},
     "readers": {"dimensions", "hyperparameters", "space", "trials", "search", "words"},
@@ -45,7 +46,7 @@ MAY_IMPORT = {
 # Heavy packages, and the only modules that may import them while they are themselves imported.
 HOSTED_BY = {
     "sklearn": {"search_cv", "evaluation"},
-    "joblib": {"search_cv", "evaluation"},
+    "joblib": {"search_cv", "evaluation", "fingerprint"},
     "keras_tuner": {"oracle"},
     "keras": {"oracle"},
     "tensorflow": {"oracle"},

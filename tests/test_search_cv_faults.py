@@ -20,7 +20,6 @@ from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
 
 from fractal_tuner import FractalSearchCV, Real
 
@@ -401,14 +400,30 @@ def test_a_search_interrupted_before_its_first_score_has_no_results(tmp_path, un
     assert not search.trials_.told
 
 
+def test_a_robust_choice_is_left_too(tmp_path, undisturbed):
+    search = make(tmp_path, act="interrupt", at=x_of(undisturbed, 5), refit="robust")
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    assert search.best_params_ in search.cv_results_["params"]
+
+
+@pytest.mark.parametrize("fault", [{"warm_start_from": 3}, {"param_distributions": {"no": [1]}}])
+def test_a_fit_that_never_began_leaves_the_one_before(fault, tmp_path, undisturbed):
+    search = make(tmp_path).fit(X, Y)
+    with pytest.raises((TypeError, ValueError)):
+        search.set_params(**fault).fit(X, Y)
+    same_search(search, undisturbed)
+    assert search.trials_ is search.search_.trials
+    assert search.best_score_corrected_ <= search.best_score_
+
+
 def test_an_interrupted_refit_leaves_the_results(tmp_path, undisturbed):
     search = make(tmp_path, act="interrupt", at="refit")
     with pytest.raises(KeyboardInterrupt):
         search.fit(X, Y)
     same_search(search, undisturbed)
     assert search.n_splits_ == 3
-    with pytest.raises(NotFittedError):
-        check_is_fitted(search.best_estimator_)
+    assert not hasattr(search, "best_estimator_")
 
 
 def test_an_error_that_is_raised_leaves_what_was_evaluated(tmp_path, undisturbed):

@@ -64,6 +64,10 @@ class Counted(ClassifierMixin, BaseEstimator):
         return -((self.x - 0.3) ** 2) - (self.y - 0.6) ** 2 + 0.01 * float(np.mean(X[:, 0]))
 
 
+def constant(value):
+    return lambda estimator, X, y: value
+
+
 def lines(log):
     return Path(log).read_text().splitlines() if Path(log).exists() else []
 
@@ -274,6 +278,34 @@ def test_another_search_is_refused_and_told_what_to_do(options, named, log, jour
     advice = {"seed": OTHER_SEED, "space": OTHER_SPACE}.get(named.split()[0])
     advice = {} if advice is None else {"advice": advice}
     refused(make(journal=journal, **options), X, Y, named=named, **advice)
+
+
+@pytest.mark.parametrize(
+    ("options", "others", "entry"),
+    [
+        (
+            {"scoring": constant(0.1)},
+            {"scoring": constant(0.9)},
+            "fingerprint of scoring hash differs",
+        ),
+        (
+            {"space": {"x": [TREE, DecisionTreeClassifier(max_depth=1)]}, "scoring": "accuracy"},
+            {"space": {"x": [TREE, DecisionTreeClassifier(max_depth=2)]}, "scoring": "accuracy"},
+            "fingerprint choices 0 1 1 max_depth is 1, here it is 2",
+        ),
+    ],
+    ids=["a function", "estimators as values"],
+)
+def test_what_is_told_apart_by_its_contents_is_refused(options, others, entry, log, journal):
+    make(journal=journal, **options).fit(X, Y)
+    refused(make(journal=journal, **others), X, Y, named=entry)
+
+
+def test_a_finished_journal_gives_the_robust_choice(log, journal):
+    make(journal=journal).fit(X, Y)
+    log.unlink()
+    make(journal=journal, refit="robust").fit(X, Y)
+    assert len(lines(log)) == 1
 
 
 def test_other_options_of_a_grid_are_refused(log, journal):

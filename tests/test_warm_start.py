@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.stats import uniform
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
@@ -320,3 +320,19 @@ def test_a_grid_has_its_own_points(tmp_path):
     with pytest.raises(ValueError, match="warm_start_from needs strategy='zoom'"):
         fitted(**options, warm_start_from=results(TABLE))
     assert not journal.exists()
+
+
+def test_a_clone_keeps_the_earlier_search():
+    earlier = fitted()
+    later = FractalSearchCV(
+        Bowl(), PLANE, n_iter=3, cv=2, random_state=0, warm_start_from=earlier, error_score="raise"
+    )
+    assert clone(later).warm_start_from is earlier
+    assert cross_val_score(later, X, Y, cv=2, error_score="raise").max() <= 0
+    assert params(clone(later).fit(X, Y))[0] == earlier.best_params_
+
+
+@pytest.mark.parametrize("source", [3, [{"x": 0.5}], Bowl(), "missing.csv"])
+def test_the_error_names_the_parameter(source):
+    with pytest.raises((TypeError, FileNotFoundError), match="warm_start_from: "):
+        fitted(warm_start_from=source)

@@ -112,7 +112,7 @@ def _read_ours(source: Any, space: SearchSpace | None, asked: dict[str, Any]) ->
         kind = type(source).__name__
         raise TypeError(
             f"{kind} holds no trials that can be read"
-            + ("; it must be fitted first" if hasattr(source, "fit") else "")
+            + ("; it must be fitted first" if hasattr(source, "scoring") else "")
         )
     if space is not None:
         raise ValueError(f"space does not apply to a {type(source).__name__}: it has its own")
