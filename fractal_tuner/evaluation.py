@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from joblib import delayed
 from joblib.parallel import LokyBackend, get_active_backend
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
+from sklearn.utils.parallel import delayed
 
 from fractal_tuner.fingerprint import data_hash
 from fractal_tuner.search import Search
