@@ -193,12 +193,12 @@ class Evaluation:
                 if not self._is_of_worker(again):
                     raise
                 error = again
+        if _is_timeout(error):
+            slow = f"a fit took longer than trial_timeout={self._timeout!r} seconds"
+            error = TimeoutError(slow)  # joblib's own has no message
         if self._owner.error_score == "raise":
             raise error
-        if _is_timeout(error):
-            reason = f"TimeoutError: a fit took longer than trial_timeout={self._timeout!r} seconds"
-        else:
-            reason = _in_words(error) + (f" ({n_attempts} times)" if n_attempts > 1 else "")
+        reason = _in_words(error) + (f" ({n_attempts} times)" if n_attempts > 1 else "")
         return [self._failed_fold(reason) for _ in range(self.n_folds)]
 
     def _failed_fold(self, reason: str) -> Fold:

@@ -312,7 +312,7 @@ def test_a_candidate_that_hangs_has_failed_and_its_process_is_ended(tmp_path, un
 def test_a_hanging_candidate_is_an_error_where_errors_are_to_be_raised(tmp_path, undisturbed):
     faults = {"act": "hang", "at": x_of(undisturbed, 2), "batch_size": 1}
     search = make(tmp_path, n_jobs=2, trial_timeout=PATIENCE, error_score="raise", **faults)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match="took longer than trial_timeout"):
         search.fit(X, Y)
     assert search.best_params_ in undisturbed.cv_results_["params"]
 
