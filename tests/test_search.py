@@ -1013,6 +1013,12 @@ def test_rounding_never_closes_a_window_on_the_side_of_the_best(log, goal):
             assert low <= center <= high
 
 
+def test_scores_that_hardly_differ_beside_others_that_do_are_no_overflow():
+    search = ZoomSearch({"x": Real(0, 1)}, max_trials=8, seed=0, noise=False)
+    scores = iter([0.0, 5e-324, -1.0, 0.0, -1e300, 0.0, 0.0, 0.0])
+    assert search.run(lambda x: next(scores)).score == 5e-324
+
+
 def test_a_later_candidate_from_elsewhere_moves_a_zoom_that_has_not_begun():
     search = grid({"x": Real(0, 1)}, levels=2)
     for trial in search.ask(3):

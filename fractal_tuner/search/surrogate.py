@@ -166,7 +166,8 @@ class Surrogate:
         losses = self.losses[np.isfinite(self.losses)]
         if len(losses):
             self.best, median = float(losses.min()), float(np.median(losses))
-            self.unit = median - self.best or float(losses.max()) - self.best or 1.0
+            spread = float(losses.max()) - self.best
+            self.unit = max(median - self.best or spread or 1.0, spread / _HUGE)
 
     def _choose(self, z: np.ndarray) -> None:
         """Take all trials, or if they are too many those near the best, the best, and a spread."""
