@@ -20,6 +20,7 @@ import numpy as np
 from scipy import stats
 from scipy.ndimage import uniform_filter
 
+from fractal_tuner import words
 from fractal_tuner.analysis.boxcount import BoxDimension, contour_dimension
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.local import gradient_magnitude, local_complexity, map_correlation
@@ -27,7 +28,6 @@ from fractal_tuner.analysis.lookalikes import LogLogLine, steep_cell_counts
 from fractal_tuner.analysis.noise import indistinguishable
 from fractal_tuner.analysis.roughness import Roughness, roughness
 from fractal_tuner.landscape import Landscape
-from fractal_tuner.report import words
 from fractal_tuner.trials import Trial, TrialLog
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "fractals": {"landscape"},
     "trainability": {"fractals"},
     "report": {"dimensions", "space", "trials", "landscape", "analysis", "readers", "words"},
-    "noise_floor": {"landscape", "trials", "analysis", "report"},
+    "noise_floor": {"landscape", "trials", "analysis", "words"},
     "cli": {"words"},
     "__init__": set(),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fractal_tuner.report import words
+from fractal_tuner import words
 from fractal_tuner.report.drawing import BACKGROUND, FOREGROUND, axes_of, color_bar, plain, styled
 
 if TYPE_CHECKING:
