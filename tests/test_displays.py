@@ -24,6 +24,7 @@ from fractal_tuner import (
     Window,
     ZoomPathDisplay,
     ZoomSearch,
+    analyze,
     box_dimension,
     gradient_magnitude,
     importance,
@@ -48,6 +49,7 @@ from fractal_tuner.report import (
 )
 from fractal_tuner.report.drawing import BACKGROUND, FOREGROUND, GRID
 from fractal_tuner.report.scales import Scale
+from fractal_tuner.report.sections import sections
 
 SQUARE = {"x": Real(0, 1), "y": Real(1e-3, 1, log=True)}
 
@@ -95,6 +97,96 @@ def test_history_knows_the_standard_error_of_the_best():
     search = ZoomSearch(SQUARE, max_trials=1, seed=0)
     search.tell(search.ask()[0].id, 2.0, folds=[1.0, 2.0, 3.0])
     assert HistoryDisplay.from_search(search).standard_error == pytest.approx(1 / math.sqrt(3))
+
+
+def test_all_displays_of_a_search_have_one_standard_error():
+    search = ZoomSearch(SQUARE, max_trials=20, seed=0)
+    rng = np.random.default_rng(0)
+    while batch := search.ask():
+        noise = rng.normal(size=3) if batch[0].id else np.zeros(3)  # its folds agree by chance
+        folds = noise + 10.0 * (batch[0].id == 0)
+        search.tell(batch[0].id, folds.mean(), folds=folds)
+    found = analyze(search.trials)
+    history = HistoryDisplay.from_trials(search.trials)
+    assert history.best == 1
+    assert history.standard_error == found.standard_error > 0.1
+    assert f"10.00 ± {found.standard_error:.2g} (one standard error)" in history.description
+    noise = NoiseDisplay.from_trials(search.trials).plot()
+    np.testing.assert_array_equal(noise.error, found.standard_error)
+    assert f"{found.standard_error:.2g} (one standard error)" in noise.description
+    assert "± one standard error" in texts(noise)
+
+
+def test_folds_that_tell_no_noise_are_said_to_be_of_one_trial():
+    search = ZoomSearch(SQUARE, max_trials=2, seed=0)
+    while batch := search.ask():
+        search.tell(batch[0].id, 2.0 + batch[0].id, folds=[1.0, 2.0, 3.0 + 3 * batch[0].id])
+    display = NoiseDisplay.from_search(search).plot()
+    assert display.noise.reason is not None
+    assert "± one standard error of its folds" in texts(display)
+
+
+def test_the_history_of_a_page_has_the_error_that_the_field_tells():
+    search = ZoomSearch(SQUARE, max_trials=80, seed=0)
+    rng = np.random.default_rng(0)
+    search.run(lambda x, y: x + 0.1 * rng.normal())
+    found = analyze(search)
+    assert found.findings["noise_share"].source == "field"
+    (section,) = (s for s in sections(found) if s.id == "history")
+    assert section.displays[0].standard_error == found.standard_error
+
+
+def pruning():
+    """Eight scores, a failure and two pruned trials, as Optuna leaves them."""
+    search = told([*np.linspace(0.1, 0.8, 8), None, None, None])
+    for trial in list(search.trials)[9:]:
+        trial.details["pruned"] = True
+    for trial in search.trials:
+        trial.started, trial.ended = float(trial.id), trial.id + 1.0
+    return search
+
+
+@pytest.mark.parametrize("against", ["trial", "time"])
+def test_history_tells_pruned_trials_from_failed_ones(against):
+    display = HistoryDisplay.from_search(pruning(), against=against).plot()
+    assert display.description.startswith("11 trials, of them 1 failed and 2 pruned; ")
+    assert {"a failed trial", "a pruned trial"} <= set(texts(display))
+    marks = {line.get_label(): len(line.get_xdata()) for line in display.ax_.lines}
+    assert (marks["a failed trial"], marks["a pruned trial"]) == (1, 2)
+
+
+def test_timeline_and_distribution_tell_pruned_trials_from_failed_ones():
+    timeline = TimelineDisplay.from_search(pruning()).plot()
+    assert timeline.status.tolist() == ["complete"] * 8 + ["failed", "pruned", "pruned"]
+    assert texts(timeline) == ["complete", "failed", "pruned"]
+    said = DistributionDisplay.from_search(pruning()).description
+    assert "of the other trials 1 failed and 2 pruned" in said
+
+
+@pytest.mark.parametrize("space", [SQUARE, {"x": Real(0, 1)}])
+@pytest.mark.parametrize("kind", [SliceDisplay, ZoomPathDisplay, ZoomedViewsDisplay])
+def test_places_of_pruned_trials_have_their_own_mark(kind, space):
+    search = told([0.1, 0.2, None, None], space)
+    search.trials[3].details["pruned"] = True
+    display = kind.from_search(search).plot()
+    legends = [ax.get_legend() for ax in display.figure_.axes if ax.get_legend()]
+    assert {"failed", "pruned"} <= {t.get_text() for found in legends for t in found.get_texts()}
+    marks = [line.get_marker() for ax in display.figure_.axes for line in ax.lines]
+    assert {"x", "+"} <= set(marks)
+
+
+def test_a_landscape_knows_no_pruned_trials():
+    display = LandscapeDisplay.from_search(pruning())
+    assert display.landscape.failed.sum() == 1
+    search = told([None])
+    search.trials[0].details["pruned"] = True
+    assert LandscapeDisplay.from_search(search).reason == "all trials were pruned"
+    assert "1 pruned" in HistoryDisplay.from_search(search).plot().description
+
+
+def test_flags_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match="pruned must have the shape of score"):
+        HistoryDisplay([1, 2], [0.1, 0.2], pruned=[True])
 
 
 def test_history_draws_far_outliers_at_the_edge_and_says_so():
@@ -586,9 +678,8 @@ def test_noise_shows_the_best_with_their_folds():
     assert np.all(np.diff(display.score) <= 0)
     tied = {trial.id + 1 for trial in indistinguishable(search.trials).trials}
     assert set(display.trial[display.is_tied]) == tied
-    np.testing.assert_allclose(
-        display.error, [np.std(f, ddof=1) / math.sqrt(5) for f in display.folds]
-    )
+    np.testing.assert_array_equal(display.error, display.noise.sd)
+    assert display.noise.sd == pytest.approx(1 / math.sqrt(5), rel=0.3)
 
 
 SPACES = {

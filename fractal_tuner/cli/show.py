@@ -24,7 +24,6 @@ from fractal_tuner.cli.printing import (
 )
 from fractal_tuner.cli.summaries import (
     OUTCOMES,
-    error_of_folds,
     summary_of_record,
     summary_of_trial,
 )
@@ -106,14 +105,16 @@ def _heading(record: Record, summary: dict[str, Any]) -> list[str]:
 def _score(summary: dict[str, Any]) -> str:
     error = summary["standard_error"]
     score = number(summary["best"]["score"], 5)
-    return f"{score} ± {number(error, 2)} (standard error)" if error else score
+    return f"{score} ± {number(error, 2)} (standard error)" if error > 0 else score
 
 
 def _print_trials(top: list[Trial]) -> None:
+    from fractal_tuner.readers.record import standard_error
+
     rows = []
     for trial in top:
         summary = summary_of_trial(trial)
-        score, error = number(summary["score"], 5), number(error_of_folds(trial), 2)
+        score, error = number(summary["score"], 5), number(standard_error(trial.folds), 2)
         place = [str(summary["id"] + 1), score, error, str(summary["level"])]
         rows.append([*place, duration(summary["fit_time"]), pairs(summary["params"])])
     head = ["trial", "score", "SE of folds", "level", "fit", "parameters"]

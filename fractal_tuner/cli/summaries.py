@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +34,7 @@ def summary_of_trial(trial: Trial) -> dict[str, Any]:
 
 def summary_of_record(record: Record) -> dict[str, Any]:
     """What is known of a search without its trials; the keys are always the same."""
-    from fractal_tuner.readers.record import outcome
+    from fractal_tuner.readers.record import error_of_best, outcome
 
     trials = list(record.trials)
     best = best_trial(record)
@@ -45,32 +43,13 @@ def summary_of_record(record: Record) -> dict[str, Any]:
         "score_name": record.score_name,
         "n_trials": len(trials),
         **{f"n_{end}": sum(outcome(t) == end for t in trials) for end in OUTCOMES},
-        "standard_error": standard_error(trials, best),
+        "standard_error": error_of_best(trials, best),
         "seconds": span(trials),
         "stop_reason": record.stop_reason,
         "seed": record.seed,
         "best": None if best is None else summary_of_trial(best),
         "notes": list(record.notes),
     }
-
-
-def standard_error(trials: Iterable[Trial], best: Trial | None) -> float | None:
-    """Standard error of the best trial's score; None where it is unknown.
-
-    By the folds or repeats of all trials; where they do not tell, by its own folds.
-    """
-    from fractal_tuner.observations import score_noise
-
-    noise = score_noise(trial for trial in trials if trial.status == "complete")
-    if noise is not None:
-        return math.sqrt(noise.variance)
-    return None if best is None else error_of_folds(best)
-
-
-def error_of_folds(trial: Trial) -> float | None:
-    """Standard error of the mean of a trial's folds; None for fewer than two."""
-    folds = [fold for fold in trial.folds if math.isfinite(fold)]
-    return statistics.stdev(folds) / math.sqrt(len(folds)) if len(folds) > 1 else None
 
 
 def fit_time(trial: Trial) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -136,6 +136,31 @@ def outcome(trial: Trial) -> Outcome:
     """How a trial ended: its status, but "pruned" where its tool stopped it before its end."""
     is_pruned = trial.status == "failed" and trial.details.get("pruned") is True
     return "pruned" if is_pruned else trial.status
+
+
+def unpruned(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials without those that were pruned, which are no failures of their places."""
+    return [trial for trial in trials if outcome(trial) != "pruned"]
+
+
+def standard_error(folds: Iterable[float]) -> float:
+    """Standard error of the mean of fold scores; NaN for fewer than two."""
+    values = np.array(list(folds), dtype=float)
+    values = values[np.isfinite(values)]
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def error_of_best(trials: Iterable[Trial], best: Trial | None) -> float:
+    """Standard error of the best trial's score; NaN where it is unknown.
+
+    By the folds or repeats of all trials; where they do not tell, by its own folds.
+    """
+    from fractal_tuner.observations import score_noise
+
+    noise = score_noise(trial for trial in trials if trial.status == "complete")
+    if noise is not None:
+        return math.sqrt(noise.variance)
+    return math.nan if best is None else standard_error(best.folds)
 
 
 def copy_of(log: TrialLog, score_of: Callable[[Trial], tuple[float, Sequence[float]]]) -> TrialLog:

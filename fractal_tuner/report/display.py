@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from fractal_tuner.readers.record import outcome
 from fractal_tuner.report.drawing import axes_of, best_of, styled
 from fractal_tuner.report.scales import Scale
 from fractal_tuner.trials import Trial, TrialLog
@@ -130,7 +131,9 @@ class Told:
     unit : ndarray of float, shape (n_trials, n_names)
         Unit coordinates; NaN where a dimension is inactive.
     score : ndarray of float, shape (n_trials,)
-        NaN where a trial failed.
+        NaN where a trial failed or was pruned.
+    pruned : ndarray of bool, shape (n_trials,)
+        Which trials their tool stopped before their end.
     trial : ndarray of int, shape (n_trials,)
         Numbers of the trials, counted from 1.
     best : int or None
@@ -142,6 +145,7 @@ class Told:
     parameters: tuple[int, ...]
     unit: np.ndarray
     score: np.ndarray
+    pruned: np.ndarray
     trial: np.ndarray
     best: int | None
 
@@ -198,6 +202,7 @@ class Told:
             tuple(chosen),
             units.reshape(len(told), len(chosen)),
             np.array([t.score for t in told], dtype=float),
+            np.array([outcome(t) == "pruned" for t in told], dtype=bool),
             np.array([t.id + 1 for t in told], dtype=int),
             None if marked is None else marked.id + 1,
         )

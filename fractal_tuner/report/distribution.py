@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from fractal_tuner import words
+from fractal_tuner.readers.record import outcome
 from fractal_tuner.report.display import Display
 from fractal_tuner.report.drawing import (
     COLOR,
     FOREGROUND,
     SECOND,
     color_range,
+    flags_of,
+    how_many_unscored,
     legend_above,
     rows_of,
     say,
@@ -29,17 +32,19 @@ _LEAST_HALVES = 8  # scores, to compare the first half of a search with the seco
 class DistributionDisplay(Display):
     """The share of trials that reached a score, for every score; and that of each half.
 
-    Failed trials reached none: a curve begins below 1 where there are any. Where the second half is
-    right of the first, the search has learned where to look.
+    Failed and pruned trials reached none: a curve begins below 1 where there are any. Where the
+    second half is right of the first, the search has learned where to look.
 
     Make one with :meth:`from_search`, :meth:`from_record` or :meth:`from_trials`.
 
     Parameters
     ----------
     score : array-like of float, shape (n_trials,)
-        In the order of the trials; NaN where a trial failed.
+        In the order of the trials; NaN where a trial failed or was pruned.
     score_name : str, default="score"
         What the scores are called.
+    pruned : array-like of bool, shape (n_trials,), optional
+        Which trials were stopped before their end: they are not counted as failed.
 
     Attributes
     ----------
@@ -59,11 +64,12 @@ class DistributionDisplay(Display):
 
     title = "Distribution of scores"
 
-    def __init__(self, score: Any, *, score_name: str = "score") -> None:
+    def __init__(self, score: Any, *, score_name: str = "score", pruned: Any = None) -> None:
         self.score = np.asarray(score, dtype=float)
         if self.score.ndim != 1:
             raise ValueError(f"score must have the shape (n_trials,), got {self.score.shape}")
         self.score_name = score_name
+        self._unscored = how_many_unscored(self.score, flags_of(pruned, self.score))
         self.sorted, self.share = _reached(self.score)
         middle = len(self.score) // 2
         self.halves = tuple(
@@ -78,15 +84,16 @@ class DistributionDisplay(Display):
     def from_trials(
         cls, trials: TrialLog, *, best: int | None = None, score_name: str = "score"
     ) -> Self:
-        return cls([t.score for t in trials if t.status != "running"], score_name=score_name)
+        told = [t for t in trials if t.status != "running"]
+        pruned = [outcome(t) == "pruned" for t in told]
+        return cls([t.score for t in told], score_name=score_name, pruned=pruned)
 
     def table(self) -> list[dict[str, Any]]:
         """Scores and the share of trials that reached them."""
         return rows_of({"score": self.sorted, "share of trials": self.share})
 
     def _describe(self) -> str:
-        n_failed = len(self.score) - len(self.sorted)
-        failures = f"; {words.count(n_failed, 'trial')} failed" if n_failed else ""
+        failures = f"; of the other trials {self._unscored}" if self._unscored else ""
         if not len(self.sorted):
             return f"There are no scores{failures}."
         low, middle, high = np.quantile(self.sorted, [0.0, 0.5, 1.0]).tolist()
@@ -108,7 +115,7 @@ class DistributionDisplay(Display):
     def _draw(self, ax: Axes) -> None:
         if not len(self.sorted):
             ax.set_yticks([])
-            say(ax, "all trials failed" if len(self.score) else "no trials yet")
+            say(ax, "no trial has a score" if len(self.score) else "no trials yet")
         else:
             self._step(ax, self.sorted, self.share, "all trials", color=COLOR, linewidth=2.0)
         for (score, share), name, color, line in zip(

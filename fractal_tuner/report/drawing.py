@@ -73,6 +73,7 @@ FAILED: dict[str, Any] = {
     "markeredgewidth": 1.6,
     "zorder": 3,
 }
+PRUNED = FAILED | {"marker": "+", "color": FOREGROUND, "markeredgewidth": 1.2}
 DOTS: dict[str, Any] = {  # thin edges keep dark dots visible on a dark page
     "linestyle": "none",
     "marker": "o",
@@ -89,11 +90,33 @@ def best_of(trials: Iterable[Trial]) -> Trial | None:
     return max(complete, key=lambda t: (t.score, -t.id), default=None)
 
 
-def standard_error(folds: Iterable[float]) -> float:
-    """Standard error of the mean of fold scores; NaN for fewer than two."""
-    values = np.array(list(folds), dtype=float)
-    values = values[np.isfinite(values)]
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+def unscored(score: np.ndarray, pruned: np.ndarray) -> list[tuple[np.ndarray, dict[str, Any], str]]:
+    """Trials without a score: which they are, their marks, how they ended; failed ones first.
+
+    Parameters
+    ----------
+    score : np.ndarray
+        Shape (n,); NaN for those without.
+    pruned : np.ndarray
+        Shape (n,), of bool: which of them were stopped early, and have not failed.
+    """
+    missing = np.isnan(score)
+    kinds = ((missing & ~pruned, FAILED, "failed"), (missing & pruned, PRUNED, "pruned"))
+    return [kind for kind in kinds if kind[0].any()]
+
+
+def flags_of(given: Any, score: np.ndarray) -> np.ndarray:
+    """A flag for each score; none is set if they are not given."""
+    flags = np.zeros(score.shape, dtype=bool) if given is None else np.asarray(given, dtype=bool)
+    if flags.shape != score.shape:
+        raise ValueError(f"pruned must have the shape of score, {score.shape}, got {flags.shape}")
+    return flags
+
+
+def how_many_unscored(score: np.ndarray, pruned: np.ndarray) -> str:
+    """How many trials failed and how many were pruned, in words; empty if none."""
+    counts = [f"{which.sum():,} {name}" for which, _, name in unscored(score, pruned)]
+    return words.listing(counts)
 
 
 def floor_of(scores: np.ndarray) -> float:

@@ -24,7 +24,7 @@ from fractal_tuner.analysis.optimum import (
 from fractal_tuner.analysis.roughness import roughness
 from fractal_tuner.landscape import Landscape
 from fractal_tuner.readers import Record
-from fractal_tuner.readers.record import outcome
+from fractal_tuner.readers.record import unpruned
 from fractal_tuner.trials import Trial, TrialLog
 
 NO_LANDSCAPE = "no dimension with a scale was varied around the best trial"
@@ -65,9 +65,8 @@ def landscape_of(trials: TrialLog, best: Trial | None) -> Landscape | None:
     kinds = [parameter.dimension.is_categorical for parameter in trials.space.parameters]
     alike = [
         trial
-        for trial in trials.told
-        if outcome(trial) != "pruned"
-        and all(
+        for trial in unpruned(trials.told)
+        if all(
             (a is None) == (b is None) and (a == b or not categorical)
             for a, b, categorical in zip(trial.key, best.key, kinds, strict=True)
         )

@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from fractal_tuner import words
+from fractal_tuner.readers.record import error_of_best, outcome
 from fractal_tuner.report.display import Display, marked_of
 from fractal_tuner.report.drawing import (
     BACKGROUND,
     BEST,
     COLOR,
-    FAILED,
     MANY,
+    flags_of,
     floor_of,
+    how_many_unscored,
     legend_above,
     rows_of,
     say,
     short,
-    standard_error,
     time_unit,
+    unscored,
 )
 from fractal_tuner.trials import TrialLog
 
@@ -39,7 +41,7 @@ class HistoryDisplay(Display):
     trial : array-like of int, shape (n_trials,)
         Numbers of the trials, counted from 1.
     score : array-like of float, shape (n_trials,)
-        Larger is better; NaN where a trial failed.
+        Larger is better; NaN where a trial failed or was pruned.
     best : int or None, default=None
         Number of the trial to mark as the best.
     standard_error : float, default=nan
@@ -49,6 +51,8 @@ class HistoryDisplay(Display):
     seconds : array-like of float, shape (n_trials,), optional
         When each trial ended. Given, scores are drawn against time; trials without a time, NaN, are
         left out.
+    pruned : array-like of bool, shape (n_trials,), optional
+        Which trials were stopped before their end: they are not shown as failed.
 
     Attributes
     ----------
@@ -78,6 +82,7 @@ class HistoryDisplay(Display):
         standard_error: float = math.nan,
         score_name: str = "score",
         seconds: Any = None,
+        pruned: Any = None,
     ) -> None:
         self.trial = np.asarray(trial, dtype=int)
         self.score = np.asarray(score, dtype=float)
@@ -86,6 +91,7 @@ class HistoryDisplay(Display):
                 "trial and score must have one shape (n_trials,), "
                 f"got {self.trial.shape} and {self.score.shape}"
             )
+        self._pruned = flags_of(pruned, self.score)
         self.seconds: np.ndarray | None = None
         self.n_hidden = 0
         if seconds is not None:
@@ -97,6 +103,7 @@ class HistoryDisplay(Display):
             self.n_hidden = int(np.isnan(when).sum())
             order = np.argsort(when, kind="stable")[: len(when) - self.n_hidden]
             self.trial, self.score, self.seconds = self.trial[order], self.score[order], when[order]
+            self._pruned = self._pruned[order]
         self.best = best
         self.standard_error = standard_error
         self.score_name = score_name
@@ -116,6 +123,7 @@ class HistoryDisplay(Display):
         best: int | None = None,
         score_name: str = "score",
         against: Literal["trial", "time"] = "trial",
+        standard_error: float | None = None,
     ) -> Self:
         """The display of trials; running ones are left out.
 
@@ -128,6 +136,9 @@ class HistoryDisplay(Display):
             Label of the scores.
         against : {"trial", "time"}, default="trial"
             What the scores are drawn against.
+        standard_error : float, optional
+            Of the best trial's score. Without it, what the folds or repeats of all trials tell;
+            where they tell nothing, that of its own folds.
 
         Raises
         ------
@@ -138,6 +149,8 @@ class HistoryDisplay(Display):
             raise ValueError(f"against must be 'trial' or 'time', got {against!r}")
         told = [t for t in trials if t.status != "running"]
         marked = marked_of(told, best)
+        if standard_error is None:
+            standard_error = math.nan if marked is None else error_of_best(told, marked)
         seconds = None
         if against == "time":
             starts = [t.started for t in trials if t.started is not None]
@@ -147,9 +160,10 @@ class HistoryDisplay(Display):
             [t.id + 1 for t in told],
             [t.score for t in told],
             best=None if marked is None else marked.id + 1,
-            standard_error=standard_error(marked.folds) if marked else math.nan,
+            standard_error=standard_error,
             score_name=score_name,
             seconds=seconds,
+            pruned=[outcome(t) == "pruned" for t in told],
         )
 
     def table(self) -> list[dict[str, Any]]:
@@ -160,20 +174,19 @@ class HistoryDisplay(Display):
         return rows_of(columns | {"score": self.score, "best so far": self.best_so_far})
 
     def _describe(self) -> str:
-        failed = int(np.isnan(self.score).sum())
-        text = words.count(len(self.trial), "trial") + (
-            f", {failed} of them failed" if failed else ""
-        )
+        text = words.count(len(self.trial), "trial")
+        if gone := how_many_unscored(self.score, self._pruned):
+            text += f", of them {gone}"
         at = self.trial == self.best
         if at.any():
             so_far = np.nan_to_num(self.best_so_far, nan=-np.inf)
             better = np.flatnonzero(so_far > np.append(-np.inf, so_far[:-1]))
             text += (
                 f"; the best is trial {self.best} with {words.clean(self.score_name)} "
-                f"{words.number(float(self.score[at][0]))}"
+                f"{words.score(float(self.score[at][0]), self.standard_error)}"
             )
-            if math.isfinite(self.standard_error):
-                text += f" ± {words.number(self.standard_error)} (one standard error)"
+            if self.standard_error > 0:
+                text += f" ± {words.number(self.standard_error, 2)} (one standard error)"
             text += f". The highest score was raised {words.count(len(better), 'time')}"
             text += f", last by trial {self.trial[better[-1]]}" if len(better) else ""
         if self.n_hidden:
@@ -184,9 +197,10 @@ class HistoryDisplay(Display):
         from matplotlib.ticker import MaxNLocator
 
         x = self.trial if self.seconds is None else self.seconds / self._unit
-        failed = np.isnan(self.score)
+        scored = ~np.isnan(self.score)
         below = self.score < self.floor
-        inside = ~failed & ~below
+        inside = scored & ~below
+        missing = unscored(self.score, self._pruned)
         at_edge = ax.get_xaxis_transform()
         raster = len(x) > MANY
         dots: dict[str, Any] = {"color": COLOR, "linestyle": "none", "rasterized": raster}
@@ -207,10 +221,10 @@ class HistoryDisplay(Display):
         else:
             ax.set_yticks([])
             nothing = "no trials yet" if not self.n_hidden else "it is not known when trials ended"
-            say(ax, "all trials failed" if failed.any() else nothing)
+            say(ax, "no trial has a score" if len(x) else nothing)
         for marked, style, label in (
             (below, dots | {"marker": "v", "markersize": 6}, "a trial below this range"),
-            (failed, FAILED, "a failed trial"),
+            *((gone, mark, f"a {name} trial") for gone, mark, name in missing),
         ):
             if marked.any():
                 height = np.full(marked.sum(), 0.02)
@@ -231,7 +245,7 @@ class HistoryDisplay(Display):
         if not at.any():
             return
         score = float(self.score[at][0])
-        if math.isfinite(self.standard_error):
+        if self.standard_error > 0:
             ax.axhspan(
                 score - self.standard_error,
                 score + self.standard_error,

@@ -9,6 +9,7 @@ import numpy as np
 
 from fractal_tuner import words
 from fractal_tuner.landscape import Landscape
+from fractal_tuner.readers.record import unpruned
 from fractal_tuner.report.display import Display, marked_of, two_dimensions
 from fractal_tuner.report.drawing import (
     AMOUNTS,
@@ -130,7 +131,7 @@ class LandscapeDisplay(Display):
         kind: Kind = "raw",
         landscape: Landscape | None = None,
     ) -> Self:
-        """The display of trials; running ones are left out.
+        """The display of trials; running and pruned ones are left out.
 
         Parameters
         ----------
@@ -162,10 +163,12 @@ class LandscapeDisplay(Display):
         if not 1 <= len(set(chosen)) == len(chosen) <= 2 or set(chosen) - set(names):
             raise ValueError(f"dims must be one or two different names of {names}, got {dims!r}")
         options: dict[str, Any] = {"kind": kind, "score_name": score_name}
-        if not told:
-            return cls(None, reason="no trials yet", **options)
+        whole = unpruned(told)
+        if not whole:
+            why = "all trials were pruned" if told else "no trials yet"
+            return cls(None, reason=why, **options)
         try:
-            landscape = landscape or Landscape.from_trials(trials, chosen)
+            landscape = landscape or Landscape.from_trials(whole, chosen, space=trials.space)
         except ValueError as error:  # of a union of spaces, or a dimension that no trial has
             return cls(None, reason=str(error), **options)
         if marked is not None:

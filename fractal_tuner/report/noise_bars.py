@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from fractal_tuner import words
+from fractal_tuner.readers.record import standard_error
 from fractal_tuner.report.display import Display
 from fractal_tuner.report.drawing import (
     BACKGROUND,
@@ -19,7 +19,6 @@ from fractal_tuner.report.drawing import (
     rows_of,
     say_instead,
     short,
-    standard_error,
 )
 from fractal_tuner.trials import Trial, TrialLog
 
@@ -34,8 +33,8 @@ _MOST = 30
 class NoiseDisplay(Display):
     """The best trials with their folds and standard errors; full: not to be told from the best.
 
-    Without folds, the standard deviation of the noise stands for the standard error, if anything
-    tells it.
+    The standard error of a score is that which all trials tell; where they tell nothing, each has
+    that of its own folds, if it has any.
 
     Make one with :meth:`from_search`, :meth:`from_record`, :meth:`from_trials`, or of results.
 
@@ -90,9 +89,9 @@ class NoiseDisplay(Display):
         self.trial = np.array([t.id + 1 for t in shown], dtype=int)
         self.score = np.array([t.score for t in shown], dtype=float)
         self.folds = [np.array(t.folds, dtype=float) for t in shown]
-        own = np.array([standard_error(t.folds) for t in shown], dtype=float)
-        known = noise.sd if noise.reason is None else math.nan
-        self.error = np.where(np.isfinite(own), own, known)
+        is_known = noise.reason is None
+        errors = [noise.sd if is_known else standard_error(t.folds) for t in shown]
+        self.error = np.array(errors, dtype=float)
         self.is_tied = np.array([t.id in among for t in shown], dtype=bool)
         self.description = self._describe()
 
@@ -130,7 +129,7 @@ class NoiseDisplay(Display):
             text += f"; which may be the best is unknown: {self.tied.reason}"
         if self.noise.reason is None:
             text += (
-                f". A score is uncertain by {words.number(self.noise.sd, 2)} (standard deviation), "
+                f". A score is uncertain by {words.number(self.noise.sd, 2)} (one standard error), "
                 f"{words.share(self.noise.value)} of the variance between trials"
             )
         else:
@@ -148,9 +147,15 @@ class NoiseDisplay(Display):
             style: dict[str, Any] = {"color": FOREGROUND, "alpha": 0.45, "markersize": 6}
             ax.plot(places, np.concatenate(self.folds), "_", label="a fold", **style)
         if (np.nan_to_num(self.error) > 0).any():
-            what = "± one standard error" if n_folds else "± noise"
+            label = "± one standard error" + ("" if self.noise.reason is None else " of its folds")
             style = {"fmt": "none", "ecolor": COLOR, "elinewidth": 2.0}
-            ax.errorbar(x, self.score, yerr=np.nan_to_num(self.error), label=what, **style)
+            ax.errorbar(
+                x,
+                self.score,
+                yerr=np.nan_to_num(self.error),
+                label=label,
+                **style,
+            )
         edge: dict[str, Any] = {"linestyle": "none", "markeredgecolor": FOREGROUND}
         known = self.tied.reason is None
         for marked, face, marker, name in (

@@ -13,7 +13,6 @@ from fractal_tuner.landscape import Landscape
 from fractal_tuner.report.display import Display, Told, marked_of, parameters_by_name
 from fractal_tuner.report.drawing import (
     BEST,
-    FAILED,
     FOREGROUND,
     MANY,
     SCORES,
@@ -23,6 +22,7 @@ from fractal_tuner.report.drawing import (
     panels,
     say_instead,
     score_dots,
+    unscored,
 )
 from fractal_tuner.report.maps import Map
 from fractal_tuner.trials import TrialLog
@@ -54,7 +54,7 @@ class ContourDisplay(Display):
     unit : ndarray of float, shape (n_trials, n_dims)
         Unit coordinates; NaN where a dimension is inactive.
     score : ndarray of float, shape (n_trials,)
-        NaN where a trial failed.
+        NaN where a trial failed or was pruned.
     n_dims : int
         Dimensions of the search that have more than one value.
 
@@ -80,6 +80,7 @@ class ContourDisplay(Display):
     ) -> None:
         self.dims, self._scales = told.names, told.scales
         self.unit, self.score, self.trial = told.unit, told.score, told.trial
+        self._pruned = told.pruned
         self.best, self.score_name = told.best, score_name
         self.maps = maps
         self.n_dims = len(self.dims) if n_dims is None else n_dims
@@ -214,9 +215,9 @@ class ContourDisplay(Display):
             ax.plot(x[scored], y[scored], "o", markersize=size, zorder=3, **style)
         elif scored.any():
             shown = score_dots(ax, x[scored], y[scored], self.score[scored], self._ends)
-        failed = active & np.isnan(self.score)
-        if failed.any():
-            ax.plot(x[failed], y[failed], **FAILED | {"markersize": 4})
+        for which, mark, _ in unscored(self.score, self._pruned):
+            gone = active & which
+            ax.plot(x[gone], y[gone], **mark | {"markersize": 4})
         at = active & (self.trial == self.best)
         if at.any():
             ax.plot(x[at], y[at], **BEST | {"markersize": 11})

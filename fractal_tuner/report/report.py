@@ -18,9 +18,9 @@ import numpy as np
 from fractal_tuner import words
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.readers import Record, read
-from fractal_tuner.readers.record import outcome
+from fractal_tuner.readers.record import outcome, standard_error
 from fractal_tuner.readers.tables import write_csv
-from fractal_tuner.report.drawing import best_of, standard_error
+from fractal_tuner.report.drawing import best_of
 from fractal_tuner.report.findings import findings_of, landscape_of
 from fractal_tuner.report.rules import Caution, cautions
 from fractal_tuner.trials import Trial

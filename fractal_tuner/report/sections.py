@@ -14,7 +14,7 @@ import fractal_tuner
 from fractal_tuner import words
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.landscape import Landscape
-from fractal_tuner.readers.record import outcome
+from fractal_tuner.readers.record import unpruned
 from fractal_tuner.report.box_counting import BoxCountingDisplay
 from fractal_tuner.report.coverage import CoverageDisplay
 from fractal_tuner.report.display import Display
@@ -109,9 +109,10 @@ def _history(report: Report) -> Section:
     record = report.record
     timed = any(t.started is not None and t.ended is not None for t in record.trials)
     scored = bool(report.complete)
+    history = partial(HistoryDisplay.from_record, record, standard_error=report.standard_error)
     text, shown = _drawn(
-        partial(HistoryDisplay.from_record, record) if scored else None,
-        partial(HistoryDisplay.from_record, record, against="time") if scored and timed else None,
+        history if scored else None,
+        partial(history, against="time") if scored and timed else None,
         partial(TimelineDisplay.from_record, record) if timed else None,
         partial(DistributionDisplay.from_record, record) if _differ(report) else None,
     )
@@ -179,12 +180,11 @@ def _landscape(report: Report) -> Section:
         ),
     )
     log = report.record.trials
-    whole = [trial for trial in log if outcome(trial) != "pruned"]
     drawn = partial(
         LandscapeDisplay.from_record,
         report.record,
         dims=report.dims,
-        landscape=Landscape.from_trials(whole, report.dims, space=log.space),
+        landscape=Landscape.from_trials(unpruned(log), report.dims, space=log.space),
     )
     kinds = get_args(Kind) if _differ(report) else ("raw",)
     text, shown = _drawn(*(partial(drawn, kind=kind) for kind in kinds))

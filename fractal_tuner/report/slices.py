@@ -11,7 +11,6 @@ from fractal_tuner import words
 from fractal_tuner.report.display import Display, Told
 from fractal_tuner.report.drawing import (
     BEST,
-    FAILED,
     FOREGROUND,
     MANY,
     floor_of,
@@ -20,6 +19,7 @@ from fractal_tuner.report.drawing import (
     rows_of,
     say_instead,
     short,
+    unscored,
 )
 from fractal_tuner.trials import TrialLog
 
@@ -45,7 +45,7 @@ class SliceDisplay(Display):
     unit : ndarray of float, shape (n_trials, n_dims)
         Unit coordinates; NaN where a dimension is inactive.
     score : ndarray of float, shape (n_trials,)
-        NaN where a trial failed.
+        NaN where a trial failed or was pruned.
     trial : ndarray of int, shape (n_trials,)
         Numbers of the trials, counted from 1.
     best : int or None
@@ -69,6 +69,7 @@ class SliceDisplay(Display):
     def __init__(self, told: Told, *, n_dims: int | None = None, score_name: str = "score") -> None:
         self.dims, self._scales = told.names, told.scales
         self.unit, self.score, self.trial = told.unit, told.score, told.trial
+        self._pruned = told.pruned
         self.best, self.score_name = told.best, score_name
         self.n_dims = len(self.dims) if n_dims is None else n_dims
         self.floor = floor_of(self.score)
@@ -156,8 +157,8 @@ class SliceDisplay(Display):
             ax.plot([], [], **BEST | {"markersize": 12}, label=f"best, trial {self.best}")
         if (self.score < self.floor).any():
             ax.plot([], [], "v", color=FOREGROUND, label="below this range", markersize=6)
-        if np.isnan(self.score).any():
-            ax.plot([], [], **FAILED, label="failed")
+        for _, style, name in unscored(self.score, self._pruned):
+            ax.plot([], [], **style, label=name)
         note = "" if np.isnan(self.score).all() else "later trials are darker"
         if self.n_dims > len(self.dims):
             note += f"; {len(self.dims)} of {self.n_dims} dimensions"
@@ -166,9 +167,9 @@ class SliceDisplay(Display):
     def _draw_panel(self, ax: Axes, j: int) -> None:
         scale = self._scales[j]
         x = scale.place(scale.spread(self.unit[:, j], self.trial))
-        active, failed = ~np.isnan(self.unit[:, j]), np.isnan(self.score)
+        active = ~np.isnan(self.unit[:, j])
         below = active & (self.score < self.floor)
-        shown = active & ~failed & ~below
+        shown = active & ~np.isnan(self.score) & ~below
         scale.label(ax, "x", self.dims[j], letters=24)
         ax.scatter(
             x[shown],
@@ -187,9 +188,9 @@ class SliceDisplay(Display):
         if below.any():
             style: dict[str, Any] = {"color": FOREGROUND, "transform": edge}
             ax.plot(x[below], np.full(below.sum(), 0.02), "v", **style, **small)
-        gone = active & failed
-        if gone.any():
-            ax.plot(x[gone], np.full(gone.sum(), 0.02), **FAILED | small, transform=edge)
+        for which, mark, _ in unscored(self.score, self._pruned):
+            gone = active & which
+            ax.plot(x[gone], np.full(gone.sum(), 0.02), **mark | small, transform=edge)
         at = active & (self.trial == self.best)
         if at.any():
             ax.plot(x[at], self.score[at], **BEST | {"markersize": 12})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from fractal_tuner import words
+from fractal_tuner.readers.record import outcome
 from fractal_tuner.report.display import Display
 from fractal_tuner.report.drawing import (
     COLOR,
@@ -15,6 +16,7 @@ from fractal_tuner.report.drawing import (
     FOREGROUND,
     GRID,
     MANY,
+    SECOND,
     legend_above,
     rows_of,
     say_instead,
@@ -40,7 +42,7 @@ class TimelineDisplay(Display):
     start, end : ndarray of float, shape (n_trials,)
         Seconds since the first trial began. A running trial ends with the last that ended.
     status : ndarray of str, shape (n_trials,)
-        "complete", "failed" or "running".
+        "complete", "failed", "pruned" or "running".
     n_hidden : int
         Trials of which begin or end is unknown.
     busy : float
@@ -79,7 +81,12 @@ class TimelineDisplay(Display):
         starts = [t.started for t in trials if t.started is not None]
         last, first = max(ends + starts, default=math.nan), min(starts, default=math.nan)
         spans = [
-            (t.id + 1, t.started - first, (last if t.ended is None else t.ended) - first, t.status)
+            (
+                t.id + 1,
+                t.started - first,
+                (last if t.ended is None else t.ended) - first,
+                outcome(t),
+            )
             for t in trials
             if t.started is not None and (t.ended is not None or t.status == "running")
         ]
@@ -117,6 +124,7 @@ class TimelineDisplay(Display):
         styles: dict[str, dict[str, Any]] = {
             "complete": {"facecolor": COLOR, "edgecolor": COLOR},
             "failed": {"facecolor": FAILURE, "edgecolor": FAILURE, "hatch": "xxx"},
+            "pruned": {"facecolor": SECOND, "edgecolor": SECOND, "hatch": "..."},
             "running": {"facecolor": GRID, "edgecolor": FOREGROUND, "hatch": "///"},
         }
         half = 0.4 if len(self.trial) <= 120 else 0.5

@@ -14,7 +14,6 @@ from fractal_tuner.report.drawing import (
     BEST,
     COLOR,
     DOTS,
-    FAILED,
     FOREGROUND,
     MANY,
     axes_of,
@@ -27,6 +26,7 @@ from fractal_tuner.report.drawing import (
     score_dots,
     short,
     styled,
+    unscored,
 )
 from fractal_tuner.report.scales import Scale
 from fractal_tuner.trials import Trial, TrialLog, Window
@@ -55,7 +55,7 @@ class ZoomPathDisplay(Display):
     unit : ndarray of float, shape (n_trials, n_dims)
         Unit coordinates of the told trials in which ``dims`` are active.
     score : ndarray of float, shape (n_trials,)
-        NaN where a trial failed.
+        NaN where a trial failed or was pruned.
     trial : ndarray of int, shape (n_trials,)
         Numbers of the trials, counted from 1.
     best : int or None
@@ -104,6 +104,7 @@ class ZoomPathDisplay(Display):
         self.dims = told.names
         self.unit, self.score = told.unit[shown], told.score[shown]
         self.trial, self.best = told.trial[shown], told.best
+        self._pruned = told.pruned[shown]
         self.path = list(path)
         self.n_detours, self.has_windows = n_detours, has_windows
         self.n_hidden = int((~shown).sum())
@@ -205,11 +206,11 @@ class ZoomPathDisplay(Display):
         flat = len(self.dims) == 1
         x = self._places[:, 0]
         y = self.score if flat else self._places[:, 1]
-        failed = np.isnan(self.score)
+        scored = ~np.isnan(self.score)
         below = self.score < self.floor
         at_edge = ax.get_xaxis_transform()
         if flat:
-            inside = ~failed & ~below
+            inside = scored & ~below
             ax.plot(x[inside], y[inside], **DOTS, rasterized=len(x) > MANY)
             if below.any():
                 ax.plot(
@@ -220,16 +221,16 @@ class ZoomPathDisplay(Display):
                     label="below this range",
                     transform=at_edge,
                 )
-        elif not failed.all():
+        elif scored.any():
             dots = score_dots(ax, x, y, self.score, color_range(self.score))
-            if colorbar and len(np.unique(self.score[~failed])) > 1:
+            if colorbar and len(np.unique(self.score[scored])) > 1:
                 color_bar(ax, dots, self.score_name, below=bool(below.any()))
-        if failed.any():
+        for gone, mark, name in unscored(self.score, self._pruned):
             ax.plot(
-                x[failed],
-                np.full(failed.sum(), 0.02) if flat else y[failed],
-                **FAILED,
-                label="failed",
+                x[gone],
+                np.full(gone.sum(), 0.02) if flat else y[gone],
+                **mark,
+                label=name,
                 transform=at_edge if flat else ax.transData,
             )
         if (self.trial == self.best).any():

@@ -12,7 +12,6 @@ from fractal_tuner.report.display import Display, Told, marked_of
 from fractal_tuner.report.drawing import (
     BEST,
     DOTS,
-    FAILED,
     FOREGROUND,
     color_bar,
     color_range,
@@ -22,6 +21,7 @@ from fractal_tuner.report.drawing import (
     say_instead,
     score_dots,
     short,
+    unscored,
 )
 from fractal_tuner.report.zoom_path import checked_dims, path_to
 from fractal_tuner.trials import TrialLog
@@ -76,6 +76,7 @@ class ZoomedViewsDisplay(Display):
         shown = ~np.isnan(told.unit).any(axis=1)
         self.dims, self._scales = told.names, told.scales
         self.unit, self.score, self.trial = told.unit[shown], told.score[shown], told.trial[shown]
+        self._pruned = told.pruned[shown]
         self.best, self.score_name = told.best, score_name
         self.views, self.names = list(views), list(names)
         self.inside = [
@@ -173,8 +174,8 @@ class ZoomedViewsDisplay(Display):
         """A legend for all views, above them."""
         if (self.trial == self.best).any():
             ax.plot([], [], **BEST | {"markersize": 12}, label=f"best, trial {self.best}")
-        if np.isnan(self.score).any():
-            ax.plot([], [], **FAILED, label="failed")
+        for _, mark, name in unscored(self.score, self._pruned):
+            ax.plot([], [], **mark, label=name)
         several = len(self.views) > 1 and len(self.dims) == 2
         legend_above(ax, "frames: the next view; each view has its own colours" if several else "")
 
@@ -186,20 +187,20 @@ class ZoomedViewsDisplay(Display):
         for side, scale, name, ends in zip("xy", self._scales, self.dims, view, strict=False):
             scale.label(ax, side, name, ends, letters=24 if side == "x" else 50)
             ax.tick_params(labelsize=8)
-        failed = np.isnan(score)
+        scored = ~np.isnan(score)
         if len(self.dims) == 1:
             ax.set_ylabel(short(self.score_name))
             ax.plot(places[0], score, **DOTS)
-            places.append(np.where(failed, 0.02, score))
-        elif not failed.all():
+            places.append(np.where(scored, score, 0.02))
+        elif scored.any():
             shown = color_range(score)
             dots = score_dots(ax, places[0], places[1], score, shown)
             if np.nanmin(score) < np.nanmax(score):
                 below = bool(np.nanmin(score) < shown[0])
                 color_bar(ax, dots, self.score_name, below=below, location="bottom", pad=0.03)
-        if failed.any():
-            transform = ax.get_xaxis_transform() if len(self.dims) == 1 else ax.transData
-            ax.plot(places[0][failed], places[1][failed], **FAILED, transform=transform)
+        transform = ax.get_xaxis_transform() if len(self.dims) == 1 else ax.transData
+        for gone, mark, _ in unscored(score, self._pruned[inside]):
+            ax.plot(places[0][gone], places[1][gone], **mark, transform=transform)
         at = trial == self.best
         if at.any():
             ax.plot(places[0][at], places[1][at], **BEST)
