@@ -318,7 +318,7 @@ def color_bar(
     **options: Any,
 ) -> None:
     """A colour bar at the right of ``ax`` or in ``cax``; ``below``: some values lie below it."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
     figure = cast("Figure", ax.get_figure())
     place: dict[str, Any] = {"ax": ax} if cax is None else {"cax": cax}
@@ -326,7 +326,8 @@ def color_bar(
     bar.set_label(short(label, 44))
     if bar.orientation == "horizontal":
         bar.locator = MaxNLocator(3)
-    cast("Any", bar.formatter).set_useOffset(False)
+    if isinstance(bar.formatter, ScalarFormatter):  # others never move numbers to the end
+        bar.formatter.set_useOffset(False)
     cast("Any", bar.outline).set_linewidth(0.5)
 
 
