@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NEWSGROUPS = ("alt.atheism", "soc.religion.christian", "comp.graphics", "sci.med")
+NEWSGROUPS = ["alt.atheism", "soc.religion.christian", "comp.graphics", "sci.med"]
 
 
 def options(
@@ -143,10 +142,8 @@ def mnist(path: Path | None, n_images: int) -> tuple[np.ndarray, np.ndarray, str
     return x[..., None], y, f"scikit-learn's digits, {len(x)} images of 8 x 8, in MNIST's place"
 
 
-def newsgroups(
-    path: Path | None, n_posts: int | None = None, groups: Sequence[str] = NEWSGROUPS
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """TF-IDF of posts to newsgroups, or the digits that scikit-learn brings.
+def newsgroups(path: Path | None, n_posts: int | None = None) -> tuple[np.ndarray, np.ndarray, str]:
+    """TF-IDF of posts to four newsgroups, or the digits that scikit-learn brings.
 
     Parameters
     ----------
@@ -154,8 +151,6 @@ def newsgroups(
         A data folder of scikit-learn; by default the user's.
     n_posts : int, optional
         The first so many, shuffled with a fixed seed.
-    groups : sequence of str
-        Of the 20.
 
     Returns
     -------
@@ -177,7 +172,7 @@ def newsgroups(
         posts = fetch_20newsgroups(
             data_home=path,
             subset="all",
-            categories=list(groups),
+            categories=NEWSGROUPS,
             random_state=42,
             download_if_missing=False,
         )
@@ -190,5 +185,5 @@ def newsgroups(
         return x / 16.0, y, f"scikit-learn's digits, {len(x)} images, in the place of posts"
     x = TfidfVectorizer(max_features=5000).fit_transform(posts.data[:n_posts])
     where = path or "scikit-learn's data folder"
-    text = f"{x.shape[0]} posts of {len(groups)} newsgroups, from {where}"
+    text = f"{x.shape[0]} posts of {len(NEWSGROUPS)} newsgroups, from {where}"
     return x.toarray(), posts.target[:n_posts], text
