@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import loguniform, norm
 from sklearn.datasets import load_iris
@@ -673,7 +673,8 @@ def test_parameters_that_some_candidates_lack_make_a_union():
 plain_values = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats()
 
 
-@settings(max_examples=60)
+# How fast inputs are drawn says how busy the machine is.
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.dictionaries(
