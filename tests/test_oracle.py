@@ -16,12 +16,13 @@ import pytest
 
 keras_tuner = pytest.importorskip("keras_tuner")
 
-from fractal_tuner import oracle as oracle_module  # noqa: E402
+import fractal_tuner  # noqa: E402
 from fractal_tuner.oracle import (  # noqa: E402
     FractalOracle,
     FractalTuner,
     space_from_hyperparameters,
 )
+from fractal_tuner.oracle.translation import Translation  # noqa: E402
 
 pytestmark = [
     pytest.mark.keras,
@@ -125,7 +126,7 @@ def every_kind():
 
 def test_values_and_candidates_correspond_exactly():
     hp = every_kind()
-    translation = oracle_module._Translation(hp.space)
+    translation = Translation(hp.space)
     space = translation.space
     rng = np.random.default_rng(0)
     points = [np.zeros(len(space)), np.ones(len(space)), *rng.random((200, len(space)))]
@@ -808,7 +809,7 @@ def test_a_search_killed_in_another_process_goes_on_as_if_nothing_had_happened(
     (tmp_path / "killed").mkdir()
     child = subprocess.Popen(
         [sys.executable, "-W", "ignore", str(script), str(tmp_path / "killed"), "0.05"],
-        env=os.environ | {"PYTHONPATH": str(Path(oracle_module.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(fractal_tuner.__file__).parents[1])},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -1,0 +1,103 @@
+"""FractalTuner: Keras models tuned by a FractalOracle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras_tuner
+
+from fractal_tuner.oracle.files import write_whole
+from fractal_tuner.oracle.oracle import FractalOracle
+
+if TYPE_CHECKING:
+    from fractal_tuner.report.report import Report
+
+
+class FractalTuner(keras_tuner.Tuner):
+    """Adaptive zooming grid search for Keras models; replaces ``keras_tuner.RandomSearch``.
+
+    Parameters
+    ----------
+    hypermodel : keras_tuner.HyperModel or callable
+        Takes hyperparameters, returns a compiled Keras model. May be left out where ``run_trial``
+        is overridden.
+    objective, max_trials, seed, hyperparameters, tune_new_entries, allow_new_entries, \
+    max_retries_per_trial, max_consecutive_failed_trials, strategy, points_per_dim, levels
+        As in :class:`FractalOracle`.
+    **kwargs
+        As in ``keras_tuner.Tuner``: ``directory``, ``project_name``, ``overwrite``,
+        ``executions_per_trial``, ...
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an invalid option, or a first factorial grid larger than ``max_trials``.
+
+    Examples
+    --------
+    >>> import tempfile, warnings
+    >>> class Parabola(FractalTuner):
+    ...     def run_trial(self, trial, **options):
+    ...         return (trial.hyperparameters.Float("x", -5, 5) - 1) ** 2
+    >>> tuner = Parabola(max_trials=15, seed=0, directory=tempfile.mkdtemp())
+    >>> with warnings.catch_warnings(action="ignore"):  # Keras Tuner calls deprecated functions
+    ...     tuner.search(verbose=0)
+    >>> abs(tuner.get_best_hyperparameters()[0]["x"] - 1) < 0.1
+    True
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        strategy: str = "zoom",
+        points_per_dim: int = 5,
+        levels: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        self.seed = seed
+        oracle = FractalOracle(
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+            strategy=strategy,
+            points_per_dim=points_per_dim,
+            levels=levels,
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+        oracle._refuse_large_grid()
+
+    def on_search_begin(self) -> None:
+        """Make the project one that can be continued before its first trial ends."""
+        super().on_search_begin()
+        self.save()
+
+    def save(self) -> None:
+        if not self._is_worker():
+            self.oracle.save()
+        write_whole(self._get_tuner_fname(), self.get_state())
+
+    def report(self, **options: Any) -> Report:
+        """What was found, how far to trust it, and what to do next.
+
+        Parameters
+        ----------
+        **options
+            As in :func:`fractal_tuner.report.report.analyze`, for instance ``dims``.
+        """
+        from fractal_tuner.report.report import analyze
+
+        return analyze(self, **options)
