@@ -17,12 +17,14 @@ import pytest
 keras_tuner = pytest.importorskip("keras_tuner")
 
 import fractal_tuner  # noqa: E402
+from fractal_tuner import noise_share  # noqa: E402
 from fractal_tuner.oracle import (  # noqa: E402
     FractalOracle,
     FractalTuner,
     space_from_hyperparameters,
 )
 from fractal_tuner.oracle.translation import Translation  # noqa: E402
+from fractal_tuner.readers import read  # noqa: E402
 
 pytestmark = [
     pytest.mark.keras,
@@ -593,6 +595,90 @@ def test_threads_end_all_trials_once(tmp_path):
 
 def sum_of(values):
     return float(sum(values.values()))
+
+
+# Executions
+
+
+class Noisy(FractalTuner):
+    """Three executions of each trial, whose scores differ."""
+
+    def run_trial(self, trial, **options):
+        x = trial.hyperparameters.Float("x", 0.0, 1.0)
+        rng = np.random.default_rng([int(1e6 * x)])
+        return [(x - 0.3) ** 2 + 0.1 * z for z in rng.standard_normal(3)]
+
+
+def test_the_spread_of_executions_is_the_noise_of_the_scores(tmp_path):
+    tuner = Noisy(max_trials=20, seed=0, directory=tmp_path)
+    tuner.search(verbose=0)
+    for trial in tuner.oracle.search.trials:
+        assert len(trial.folds) == 3
+        assert trial.score == pytest.approx(np.mean(trial.folds))
+        assert trial.score == -tuner.oracle.trials[trial.details["trial_id"]].score
+    again = Noisy(max_trials=20, seed=0, directory=tmp_path)
+    for trials in (tuner.oracle.search.trials, again.oracle.search.trials, read(tmp_path).trials):
+        noise = noise_share(trials)
+        assert noise.source == "folds"
+        assert noise.sd == pytest.approx(0.1 / math.sqrt(3), rel=0.3)
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        lambda x: [x, x + 0.2],
+        lambda x: [{"a": x}, {"a": x + 0.2, "b": 1.0}],
+        lambda x: [np.float32(x), {"a": float(np.float32(x)) + 0.2}],
+    ],
+    ids=["numbers", "metrics", "both"],
+)
+def test_scores_of_several_executions_are_those_of_keras_tuner(tmp_path, results):
+    def run_trial(self, trial, **options):
+        return results(trial.hyperparameters.Choice("x", [0.25, 0.5]))
+
+    scores = []
+    for base in (FractalTuner, keras_tuner.RandomSearch):
+        tuner = type("Tuner", (base,), {"run_trial": run_trial})(
+            objective=keras_tuner.Objective("a", "max"),
+            max_trials=5,
+            directory=tmp_path,
+            project_name=base.__name__,
+        )
+        tuner.search(verbose=0)
+        scores.append(sorted(trial.score for trial in tuner.oracle.trials.values()))
+    assert scores[0] == scores[1] == pytest.approx([0.35, 0.6])
+
+
+@pytest.mark.parametrize("results", [[math.nan, 1.0], [], [1.0, "a string"]])
+def test_executions_without_a_score_fail_as_in_keras_tuner(tmp_path, results):
+    class Bad(FractalTuner):
+        def run_trial(self, trial, **options):
+            trial.hyperparameters.Int("x", 1, 3)
+            return results
+
+    tuner = Bad(max_trials=3, max_consecutive_failed_trials=2, directory=tmp_path)
+    with pytest.raises((RuntimeError, TypeError), match=r"consecutive failures|a string"):
+        tuner.search(verbose=0)
+
+
+def test_a_score_of_ones_own_making_has_no_executions(tmp_path):
+    class Cautious(FractalOracle):
+        def score_trial(self, trial):
+            super().score_trial(trial)
+            trial.score -= 10.0
+
+    class Tuner(keras_tuner.Tuner):
+        def run_trial(self, trial, **options):
+            x = trial.hyperparameters.Int("x", 1, 3)
+            for value in (x, x + 1.0):
+                self.oracle.update_trial(trial.trial_id, {"score": value})
+            return 0.0
+
+    for oracle, folds in ((Cautious, ()), (FractalOracle, (1.0, 2.0))):
+        tuner = Tuner(oracle(SCORE, seed=0), directory=tmp_path, project_name=oracle.__name__)
+        with pytest.warns(DeprecationWarning, match="update_trial"):
+            tuner.search(verbose=0)
+        assert {t.params["x"]: t.folds for t in tuner.oracle.search.trials}[1] == folds
 
 
 # Resuming

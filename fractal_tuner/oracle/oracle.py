@@ -14,7 +14,7 @@ import keras_tuner
 
 from fractal_tuner.oracle.files import write_whole
 from fractal_tuner.oracle.host import Hyperparameters, alone
-from fractal_tuner.oracle.replay import Replay
+from fractal_tuner.oracle.replay import Outcome, Replay
 from fractal_tuner.oracle.translation import space_from_hyperparameters
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
 from fractal_tuner.search.base import at_least_one
@@ -233,7 +233,7 @@ class FractalOracle(keras_tuner.Oracle):
         elsewhere = self.trials.keys() - set(self.end_order)
         ended = dict.fromkeys([t for t in started if t in elsewhere] + self.end_order)
         still = self.trials.keys() - running
-        told = [(t, self._score(self.trials[t])) for t in ended if t in still]
+        told = [self._outcome(self.trials[t]) for t in ended if t in still]
         space = self.hyperparameters.space
         if self._replay is None or not self._replay.follow(space, asked, told, self._windows):
             self._replay = Replay(space, self._new_search)
@@ -244,7 +244,24 @@ class FractalOracle(keras_tuner.Oracle):
         """Larger is better; None for a failure."""
         if trial.status != "COMPLETED" or trial.score is None or not math.isfinite(trial.score):
             return None
-        return float(trial.score) * (1 if self.objective.direction == "max" else -1)
+        return float(trial.score) * self._sign
+
+    def _outcome(self, trial: Any) -> Outcome:
+        """What the search is told of a trial that has ended."""
+        score = self._score(trial)
+        if score is None or not trial.metrics.exists(self.objective.name):
+            return trial.trial_id, score, ()
+        history = trial.metrics.get_history(self.objective.name)
+        # The step of the best mean is the one that gave the trial its score.
+        found = (o.value for o in history if o.step == trial.best_step)
+        folds = tuple(self._sign * value for value in next(found, ()))
+        # A score of the user's own making (``score_trial``) may have nothing to do with them.
+        is_mean = len(folds) > 1 and math.isclose(math.fsum(folds) / len(folds), score)
+        return trial.trial_id, score, folds if is_mean else ()
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.objective.direction == "max" else -1
 
     def _new_search(self, space: SearchSpace, max_trials: int | None = None) -> Search:
         # The budget is Keras Tuner's to keep: it may change when a search is continued.

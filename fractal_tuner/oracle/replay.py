@@ -11,6 +11,9 @@ from fractal_tuner.search import Search
 from fractal_tuner.space import Params, SearchSpace
 from fractal_tuner.trials import Trial, Window
 
+# A trial's id; its score, larger is better, None for a failure; the scores of its executions.
+Outcome = tuple[str, float | None, tuple[float, ...]]
+
 
 class Replay:
     """A living search, and the part of the oracle's history that it has seen."""
@@ -20,7 +23,7 @@ class Replay:
         self._translation = Translation(space)
         self._names = {hp.name for hp in space}
         self._asked: list[tuple[str, Params]] = []
-        self._told: list[tuple[str, float | None]] = []
+        self._told: list[Outcome] = []
         self._ids: dict[str, int] = {}  # Keras Tuner's -> the search's
         self.search = new_search(self._translation.space)
 
@@ -28,7 +31,7 @@ class Replay:
         self,
         space: Sequence[Any],
         asked: Iterable[tuple[str, Params]],
-        told: list[tuple[str, float | None]],
+        told: list[Outcome],
         windows: Mapping[str, Mapping[str, Any]],
     ) -> bool:
         """Feed what is new to the search; False if the rest is not what it has seen."""
@@ -49,11 +52,15 @@ class Replay:
             except ValueError:  # outside of the space: it cannot teach the search
                 continue
             self._ids[trial_id] = trial.id
-        for trial_id, score in told[n_told:]:
+        for trial_id, score, folds in told[n_told:]:
             if trial_id in self._ids:
-                error = "failed" if score is None else None
-                details = {"trial_id": trial_id}
-                self.search.tell(self._ids[trial_id], score, error=error, details=details)
+                self.search.tell(
+                    self._ids[trial_id],
+                    score,
+                    error="failed" if score is None else None,
+                    folds=folds,
+                    details={"trial_id": trial_id},
+                )
         self._asked, self._told = asked, told
         return True
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 
+# Private (since 1.4.7): what a trial's results are turned into; see _run_and_update_trial.
+from keras_tuner.src.engine import tuner_utils
+
 from fractal_tuner.oracle.files import write_whole
 from fractal_tuner.oracle.oracle import FractalOracle
 
@@ -84,6 +87,19 @@ class FractalTuner(keras_tuner.Tuner):
         """Make the project one that can be continued before its first trial ends."""
         super().on_search_begin()
         self.save()
+
+    def _run_and_update_trial(self, trial: Any, *fit_args: Any, **fit_kwargs: Any) -> None:
+        """Report each execution of a trial by itself: Keras Tuner reports their mean alone."""
+        results = self.run_trial(trial, *fit_args, **fit_kwargs)
+        objective = self.oracle.objective
+        if self.oracle.get_trial(trial.trial_id).metrics.exists(objective.name):
+            return  # run_trial has reported them itself
+        tuner_utils.validate_trial_results(results, objective, "Tuner.run_trial()")
+        step = tuner_utils.get_best_step(results, objective)
+        several = isinstance(results, list) and results
+        for execution in results if several else [results]:
+            metrics = tuner_utils.convert_to_metrics_dict(execution, objective)
+            self.oracle.update_trial(trial.trial_id, metrics, step=step)
 
     def save(self) -> None:
         if not self._is_worker():
