@@ -819,12 +819,11 @@ def test_state_files_are_written_whole(tmp_path, monkeypatch):
     files = {path: path.read_text() for path in tmp_path.rglob("*.json")}
     assert len(files) == 4
 
-    def full_disk(self, text, **options):
-        with self.open("w") as file:
-            file.write(text[: len(text) // 2])
+    def full_disk(descriptor):
+        os.ftruncate(descriptor, 40)
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
         oracle.save()
     with pytest.raises(OSError, match="no space"):

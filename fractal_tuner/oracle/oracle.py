@@ -12,15 +12,21 @@ from typing import Any
 
 import keras_tuner
 
+# Private (since 1.4.7).
+from keras_tuner.src.distribute.utils import is_chief_oracle
+
 from fractal_tuner.oracle.files import write_whole
 from fractal_tuner.oracle.host import Hyperparameters, alone
+from fractal_tuner.oracle.project import Project, read_project
 from fractal_tuner.oracle.replay import Outcome, Replay
 from fractal_tuner.oracle.translation import space_from_hyperparameters
+from fractal_tuner.oracle.workers import Attendance
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
 from fractal_tuner.search.base import at_least_one
 from fractal_tuner.space import SearchSpace
 
 _IDLE_PAUSE = 0.05  # seconds; Keras Tuner asks again at once
+INSTEAD = "To begin a new search, pass `overwrite=True` or another `project_name`."
 
 
 class FractalOracle(keras_tuner.Oracle):
@@ -55,6 +61,12 @@ class FractalOracle(keras_tuner.Oracle):
     points_per_dim, levels : int, default=5, 3
         Size of a factorial grid, and how many of them; not used by "zoom".
 
+    worker_timeout : float, optional
+        In a distributed search, seconds of silence after which a worker is taken for dead: its
+        trial is given to another one, and the chief no longer waits for it. None waits for ever, as
+        Keras Tuner does. The workers of a :class:`FractalTuner` give signs of life while a trial
+        runs; those of other tuners do not, so that it must be longer than any trial.
+
     Raises
     ------
     TypeError, ValueError
@@ -73,6 +85,7 @@ class FractalOracle(keras_tuner.Oracle):
 
     hyperparameters: Any
     trials: dict[str, Any]
+    failure: RuntimeError | None = None  # why a chief ends its search early
     ongoing_trials: dict[str, Any]
     start_order: list[str]
     end_order: list[str]
@@ -92,6 +105,7 @@ class FractalOracle(keras_tuner.Oracle):
         strategy: str = "zoom",
         points_per_dim: int = 5,
         levels: int = 3,
+        worker_timeout: float | None = None,
     ) -> None:
         if strategy not in ("zoom", "factorial"):
             raise ValueError(f"strategy must be 'zoom' or 'factorial', got {strategy!r}")
@@ -99,6 +113,11 @@ class FractalOracle(keras_tuner.Oracle):
             at_least_one("max_trials", max_trials)
         if seed is not None and not hasattr(seed, "__index__"):
             raise TypeError(f"seed must be None or an integer, got {seed!r}")
+        if worker_timeout is not None and not worker_timeout > 0:
+            raise ValueError(f"worker_timeout must be None or positive, got {worker_timeout!r}")
+        self.worker_timeout = worker_timeout
+        self._attendance = Attendance(worker_timeout)
+        self._restored: set[str] = set()  # workers whose trials were found in the project folder
         super().__init__(
             objective=objective,
             max_trials=max_trials,
@@ -129,6 +148,8 @@ class FractalOracle(keras_tuner.Oracle):
         IDLE is answered only while a running trial can change the answer.
         """
         try:
+            if self.failure is not None:
+                return {"status": "STOPPED", "values": None}
             replay = self._up_to_date()
             for trial in replay.search.ask():
                 values, self._windows[trial_id] = replay.propose(trial_id, trial)
@@ -146,31 +167,61 @@ class FractalOracle(keras_tuner.Oracle):
     def create_trial(self, tuner_id: str) -> Any:
         with alone(self):
             self._refuse_large_grid()
+            self._attendance.hear(tuner_id)
+            if tuner_id in self._restored & self.ongoing_trials.keys():  # it was started anew, too
+                self._forget_metrics(self.ongoing_trials[tuner_id].trial_id)
+            self._restored.discard(tuner_id)
             trial = super().create_trial(tuner_id)
+            if trial.status == "STOPPED" and self.ongoing_trials and self.worker_timeout:
+                # Somebody must be left to run the trials of workers that may die.
+                trial.status = "IDLE"
+                self.tuner_ids.add(tuner_id)
         if trial.status == "IDLE":
             time.sleep(_IDLE_PAUSE)
         return trial
 
+    def get_trial(self, trial_id: str) -> Any:
+        with alone(self):
+            self._hear_of(trial_id)
+            return super().get_trial(trial_id)
+
+    @property
+    def tuner_ids(self) -> set[str]:
+        """The workers for which a chief waits: those that are not taken for dead."""
+        self._give_up_silent_workers()
+        return self._tuner_ids
+
+    @tuner_ids.setter
+    def tuner_ids(self, tuner_ids: set[str]) -> None:
+        self._tuner_ids = tuner_ids
+
     def get_space(self) -> Any:
         return Hyperparameters.of(self.hyperparameters.copy())
 
-    def update_trial(self, *args: Any, **kwargs: Any) -> Any:
+    def update_trial(self, trial_id: str, metrics: Mapping[str, Any], step: int = 0) -> Any:
         with alone(self):
-            return super().update_trial(*args, **kwargs)
+            self._hear_of(trial_id)
+            if trial_id in self.end_order:  # by a worker that was taken for dead, or instead of it
+                return self.trials[trial_id]
+            return super().update_trial(trial_id, metrics, step=step)
 
     def end_trial(self, *args: Any, **kwargs: Any) -> None:
-        """End a trial; see ``keras_tuner.Oracle.end_trial``."""
+        """End a trial, once; see ``keras_tuner.Oracle.end_trial``."""
+        given: Any = args[0] if args else kwargs.get("trial", kwargs.get("trial_id"))
+        trial_id: str = getattr(given, "trial_id", given)
         with alone(self):
+            self._hear_of(trial_id)
+            if trial_id in self.end_order:
+                return
             try:
                 super().end_trial(*args, **kwargs)
-            except BaseException:  # it has ended all the same; as ongoing it would be waited for
-                given = args[0] if args else kwargs.get("trial", kwargs.get("trial_id"))
-                ended = getattr(given, "trial_id", given)
-                left = {k: t for k, t in self.ongoing_trials.items() if t.trial_id != ended}
+            finally:  # after an exception, too, it would be waited for as an ongoing one
+                left = {w: t for w, t in self.ongoing_trials.items() if t.trial_id != trial_id}
                 self.ongoing_trials = left
-                raise
-            for trial_id in self._retry_queue:
-                self._forget_metrics(trial_id)
+            left = dict.fromkeys(self._retry_queue)
+            self._retry_queue = [t for t in left if t not in self.end_order]
+            for waiting in self._retry_queue:
+                self._forget_metrics(waiting)
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
         """The best trials, best first; those without a finite score come last."""
@@ -183,10 +234,15 @@ class FractalOracle(keras_tuner.Oracle):
         return [self.trials[t] for t in ranked[:num_trials]]
 
     def get_state(self) -> dict[str, Any]:
-        return {**super().get_state(), "windows": self._windows}
+        # The values are in the files of the trials, too: each makes up for the loss of the other.
+        values = {t: trial.hyperparameters.values for t, trial in self.trials.items()}
+        return {**super().get_state(), "windows": self._windows, "values": values}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        seed = self.seed
         super().set_state(state)
+        if "windows" not in state:  # another oracle's, whose seed is not that of our search
+            self.seed = self._seed_state = seed
         self._windows = dict(state.get("windows", {}))
         self._replay = None
 
@@ -195,24 +251,110 @@ class FractalOracle(keras_tuner.Oracle):
             return write_whole(self._get_oracle_fname(), self.get_state())
 
     def reload(self) -> None:
-        """Continue from the project folder, also after a crash between two of its files."""
+        """Continue from the project folder, of this or another oracle, also after a crash.
+
+        A trial that had not ended is run again, first. A file that is torn or missing is made up
+        for by the others.
+
+        Raises
+        ------
+        RuntimeError
+            If the folder holds no search, or one for another objective.
+
+        Warns
+        -----
+        RuntimeWarning
+            If a file is torn or missing; what is lost with it.
+        """
         with alone(self):
-            super().reload()
-            for trial_id in sorted(self.trials):
-                if _has_ended(self.trials[trial_id]):
-                    if trial_id not in self.end_order:
-                        self.end_order.append(trial_id)
-                elif trial_id not in self.start_order:  # it was never handed out
-                    del self.trials[trial_id]
-            # A chief saves trials as ongoing that have ended; those that have not are run again.
-            started = [t for t in reversed(self.start_order) if t in self.trials]
-            self._retry_queue = [t for t in started if not _has_ended(self.trials[t])]
-            for trial_id in self._retry_queue:
-                self._forget_metrics(trial_id)
+            project = read_project(self._project_dir)
+            if not project.oracle and not project.trials:
+                raise RuntimeError(f"{self._project_dir} holds nothing to continue. {INSTEAD}")
+            self.trials = project.trials
+            if project.oracle:
+                try:
+                    self.set_state(project.oracle)
+                except KeyError as error:
+                    path = self._get_oracle_fname()
+                    raise RuntimeError(f"{path} has no {error}. {INSTEAD}") from error
+            else:
+                self._rebuild(project)
+            self._refuse_other_objective()
+            if project.notes:
+                message = f"{self._project_dir}: {'; '.join(project.notes)}"
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
+            self._settle(project)
+
+    def _rebuild(self, project: Project) -> None:
+        """Set the state by the trials alone."""
+        self.start_order = project.started
+        self.end_order = project.ended  # those that have not are left out later
+        self.ongoing_trials = {}
+        records = project.records
+        self._windows = {t: r["window"] for t, r in records.items() if "window" in r}
+        self.seed = next((r["seed"] for r in records.values() if "seed" in r), self.seed)
+        for trial_id in project.ended:
+            self.update_space(self.trials[trial_id].hyperparameters)
+        self._replay = None
+
+    def _settle(self, project: Project) -> None:
+        """Decide which trials have ended and which are run again; a crash may have split files."""
+        ended = {t for t in self.trials if _has_ended(self.trials[t])}
+        self.end_order = [t for t in self.end_order if t in ended]
+        late = ended - project.lost - set(self.end_order)
+        self.end_order += [t for t in project.ended if t in late]
+        for trial_id in self.trials.keys() - ended - set(self.start_order):
+            del self.trials[trial_id]  # it was never handed out
+        # A chief saves trials as ongoing that have ended. Its workers may have survived it.
+        ongoing = {w: t for w, t in self.ongoing_trials.items() if t.trial_id not in ended}
+        self.ongoing_trials = ongoing if self.worker_timeout and is_chief_oracle() else {}
+        self._restored = set(self.ongoing_trials)
+        for trial in self.ongoing_trials.values():
+            self._display.on_trial_begin(trial)
+        elsewhere = {trial.trial_id for trial in self.ongoing_trials.values()}
+        started = [t for t in reversed(self.start_order) if t in self.trials]
+        self._retry_queue = [t for t in started if t not in ended and t not in elsewhere]
+        for trial_id in self._retry_queue:
+            self._forget_metrics(trial_id)
+
+    def _check_consecutive_failures(self) -> None:
+        try:
+            super()._check_consecutive_failures()
+        except RuntimeError as error:
+            if not is_chief_oracle():
+                raise
+            # Raised here it would end one worker, and the chief would wait for ever.
+            self.failure = error
+
+    def _hear_of(self, trial_id: str) -> None:
+        """Note that the worker lives that runs a trial."""
+        for worker, trial in self.ongoing_trials.items():
+            if trial.trial_id == trial_id:
+                self._attendance.hear(worker)
+
+    def _give_up_silent_workers(self) -> None:
+        for worker in self._attendance.silent(self._tuner_ids | self.ongoing_trials.keys()):
+            self._tuner_ids.discard(worker)
+            if (trial := self.ongoing_trials.pop(worker, None)) is not None:
+                self._forget_metrics(trial.trial_id)
+                self._retry_queue.append(trial.trial_id)
+
+    def _refuse_other_objective(self) -> None:
+        for trial in self.trials.values():
+            if trial.status == "COMPLETED" and not trial.metrics.exists(self.objective.name):
+                raise RuntimeError(
+                    f"{self._project_dir} was searched for another objective: trial "
+                    f"{trial.trial_id} has {sorted(trial.metrics.metrics)}, and not "
+                    f"{self.objective.name!r}. {INSTEAD}"
+                )
 
     def _save_trial(self, trial: Any) -> None:
-        path = os.path.join(self._get_trial_dir(trial.trial_id), "trial.json")
-        write_whole(path, trial.get_state())
+        trial_id = trial.trial_id
+        record = {"seed": self.seed, "window": self._windows.get(trial_id)}
+        if trial_id in self.end_order:
+            record["ended"] = self.end_order.index(trial_id)
+        path = os.path.join(self._get_trial_dir(trial_id), "trial.json")
+        write_whole(path, {**trial.get_state(), "search": record})
 
     def _record_values(self, trial: Any) -> None:
         trial.hyperparameters = Hyperparameters.of(trial.hyperparameters)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 
-# Private (since 1.4.7): what a trial's results are turned into; see _run_and_update_trial.
+# Private (since 1.4.7): how processes know their part, and what results are turned into.
+from keras_tuner.src.distribute.utils import is_chief_oracle
 from keras_tuner.src.engine import tuner_utils
 
-from fractal_tuner.oracle.files import write_whole
-from fractal_tuner.oracle.oracle import FractalOracle
+from fractal_tuner.oracle.files import read_state, write_whole
+from fractal_tuner.oracle.oracle import INSTEAD, FractalOracle
+from fractal_tuner.oracle.project import holds_project
+from fractal_tuner.oracle.workers import patient_stub, signs_of_life
 
 if TYPE_CHECKING:
     from fractal_tuner.report.report import Report
@@ -27,6 +31,8 @@ class FractalTuner(keras_tuner.Tuner):
     objective, max_trials, seed, hyperparameters, tune_new_entries, allow_new_entries, \
     max_retries_per_trial, max_consecutive_failed_trials, strategy, points_per_dim, levels
         As in :class:`FractalOracle`.
+    worker_timeout : float, default=60.0
+        As in :class:`FractalOracle`. Give chief and workers the same.
     **kwargs
         As in ``keras_tuner.Tuner``: ``directory``, ``project_name``, ``overwrite``,
         ``executions_per_trial``, ...
@@ -64,6 +70,7 @@ class FractalTuner(keras_tuner.Tuner):
         strategy: str = "zoom",
         points_per_dim: int = 5,
         levels: int = 3,
+        worker_timeout: float | None = 60.0,
         **kwargs: Any,
     ) -> None:
         self.seed = seed
@@ -79,9 +86,26 @@ class FractalTuner(keras_tuner.Tuner):
             strategy=strategy,
             points_per_dim=points_per_dim,
             levels=levels,
+            worker_timeout=worker_timeout,
         )
         super().__init__(oracle, hypermodel, **kwargs)
         oracle._refuse_large_grid()
+        self._worker_timeout = worker_timeout
+        if self._is_worker():
+            self.oracle.stub = patient_stub()
+
+    def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+        """Search; see ``keras_tuner.Tuner.search``.
+
+        Raises
+        ------
+        RuntimeError
+            If too many trials failed in a row; in a distributed search, in the chief's process when
+            all workers have left.
+        """
+        super().search(*fit_args, **fit_kwargs)
+        if is_chief_oracle() and self.oracle.failure is not None:
+            raise self.oracle.failure
 
     def on_search_begin(self) -> None:
         """Make the project one that can be continued before its first trial ends."""
@@ -90,7 +114,8 @@ class FractalTuner(keras_tuner.Tuner):
 
     def _run_and_update_trial(self, trial: Any, *fit_args: Any, **fit_kwargs: Any) -> None:
         """Report each execution of a trial by itself: Keras Tuner reports their mean alone."""
-        results = self.run_trial(trial, *fit_args, **fit_kwargs)
+        with self._signs_of_life(trial):
+            results = self.run_trial(trial, *fit_args, **fit_kwargs)
         objective = self.oracle.objective
         if self.oracle.get_trial(trial.trial_id).metrics.exists(objective.name):
             return  # run_trial has reported them itself
@@ -100,6 +125,29 @@ class FractalTuner(keras_tuner.Tuner):
         for execution in results if several else [results]:
             metrics = tuner_utils.convert_to_metrics_dict(execution, objective)
             self.oracle.update_trial(trial.trial_id, metrics, step=step)
+
+    def _signs_of_life(self, trial: Any) -> AbstractContextManager[None]:
+        if not self._is_worker():
+            return nullcontext()
+        return signs_of_life(self.oracle, trial.trial_id, self._worker_timeout)
+
+    def _populate_initial_space(self) -> None:
+        """Continue a project that was begun under another id, or whose tuner file is lost."""
+        if not self._is_worker() and holds_project(str(self.project_dir)):
+            self.reload()
+        else:
+            super()._populate_initial_space()
+
+    def reload(self) -> None:
+        """Continue from the project folder; see :meth:`FractalOracle.reload`."""
+        if not self._is_worker():
+            self.oracle.reload()
+        path = self._get_tuner_fname()
+        state, problem = read_state(path)
+        if problem is None:
+            self.set_state(state)
+        elif self.get_state():  # of a subclass; ours is empty
+            raise RuntimeError(f"{path} {problem}. {INSTEAD}")
 
     def save(self) -> None:
         if not self._is_worker():

@@ -128,13 +128,13 @@ def _load(file: Path, folder: Path, notes: list[str]) -> tuple[State, bool]:
         if text.strip()[end:]:
             notes.append(f"{name} has the rest of an older file at its end, which was left out")
     except (json.JSONDecodeError, RecursionError):
-        found, is_whole = _whole_part(text), False
+        found, is_whole = whole_part(text), False
         left = "its beginning was read" if found else "nothing of it can be read"
         notes.append(f"{name} is torn: {left}")
     return (found, is_whole) if isinstance(found, dict) else ({}, False)
 
 
-def _whole_part(text: str) -> Any:
+def whole_part(text: str) -> Any:
     """The value that the beginning of a JSON text describes, cut behind its last whole member."""
     closers: list[str] = []
     whole = ""
