@@ -17,7 +17,7 @@ from keras_tuner.src.distribute.utils import is_chief_oracle
 
 from fractal_tuner.oracle.files import write_whole
 from fractal_tuner.oracle.host import Hyperparameters, alone
-from fractal_tuner.oracle.project import Project, read_project
+from fractal_tuner.oracle.project import Project, fully_trained, read_project
 from fractal_tuner.oracle.replay import Outcome, Replay
 from fractal_tuner.oracle.translation import space_from_hyperparameters
 from fractal_tuner.oracle.workers import Attendance
@@ -369,12 +369,13 @@ class FractalOracle(keras_tuner.Oracle):
         """The replay of all trials that were started, in the order of starting and of ending."""
         # Trials which the oracle was given, and did not run itself, come first.
         given = sorted(self.trials.keys() - set(self.start_order))
-        started = [t for t in given + self.start_order if t in self.trials]
+        trained = fully_trained(self.trials)
+        started = [t for t in given + self.start_order if t in trained]
         asked = [(t, self.trials[t].hyperparameters.values) for t in started]
         running = {t.trial_id for t in self.ongoing_trials.values()} | set(self._retry_queue)
-        elsewhere = self.trials.keys() - set(self.end_order)
+        elsewhere = trained - set(self.end_order)
         ended = dict.fromkeys([t for t in started if t in elsewhere] + self.end_order)
-        still = self.trials.keys() - running
+        still = trained - running
         told = [self._outcome(self.trials[t]) for t in ended if t in still]
         space = self.hyperparameters.space
         if self._replay is None or not self._replay.follow(space, asked, told, self._windows):
