@@ -4,11 +4,7 @@ import json
 import math
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +12,11 @@ import pytest
 
 keras_tuner = pytest.importorskip("keras_tuner")
 
-import fractal_tuner  # noqa: E402
-from fractal_tuner import noise_share  # noqa: E402
 from fractal_tuner.oracle import (  # noqa: E402
     FractalOracle,
-    FractalTuner,
     space_from_hyperparameters,
 )
 from fractal_tuner.oracle.translation import Translation  # noqa: E402
-from fractal_tuner.readers import read  # noqa: E402
 
 pytestmark = [
     pytest.mark.keras,
@@ -597,90 +589,6 @@ def sum_of(values):
     return float(sum(values.values()))
 
 
-# Executions
-
-
-class Noisy(FractalTuner):
-    """Three executions of each trial, whose scores differ."""
-
-    def run_trial(self, trial, **options):
-        x = trial.hyperparameters.Float("x", 0.0, 1.0)
-        rng = np.random.default_rng([int(1e6 * x)])
-        return [(x - 0.3) ** 2 + 0.1 * z for z in rng.standard_normal(3)]
-
-
-def test_the_spread_of_executions_is_the_noise_of_the_scores(tmp_path):
-    tuner = Noisy(max_trials=20, seed=0, directory=tmp_path)
-    tuner.search(verbose=0)
-    for trial in tuner.oracle.search.trials:
-        assert len(trial.folds) == 3
-        assert trial.score == pytest.approx(np.mean(trial.folds))
-        assert trial.score == -tuner.oracle.trials[trial.details["trial_id"]].score
-    again = Noisy(max_trials=20, seed=0, directory=tmp_path)
-    for trials in (tuner.oracle.search.trials, again.oracle.search.trials, read(tmp_path).trials):
-        noise = noise_share(trials)
-        assert noise.source == "folds"
-        assert noise.sd == pytest.approx(0.1 / math.sqrt(3), rel=0.3)
-
-
-@pytest.mark.parametrize(
-    "results",
-    [
-        lambda x: [x, x + 0.2],
-        lambda x: [{"a": x}, {"a": x + 0.2, "b": 1.0}],
-        lambda x: [np.float32(x), {"a": float(np.float32(x)) + 0.2}],
-    ],
-    ids=["numbers", "metrics", "both"],
-)
-def test_scores_of_several_executions_are_those_of_keras_tuner(tmp_path, results):
-    def run_trial(self, trial, **options):
-        return results(trial.hyperparameters.Choice("x", [0.25, 0.5]))
-
-    scores = []
-    for base in (FractalTuner, keras_tuner.RandomSearch):
-        tuner = type("Tuner", (base,), {"run_trial": run_trial})(
-            objective=keras_tuner.Objective("a", "max"),
-            max_trials=5,
-            directory=tmp_path,
-            project_name=base.__name__,
-        )
-        tuner.search(verbose=0)
-        scores.append(sorted(trial.score for trial in tuner.oracle.trials.values()))
-    assert scores[0] == scores[1] == pytest.approx([0.35, 0.6])
-
-
-@pytest.mark.parametrize("results", [[math.nan, 1.0], [], [1.0, "a string"]])
-def test_executions_without_a_score_fail_as_in_keras_tuner(tmp_path, results):
-    class Bad(FractalTuner):
-        def run_trial(self, trial, **options):
-            trial.hyperparameters.Int("x", 1, 3)
-            return results
-
-    tuner = Bad(max_trials=3, max_consecutive_failed_trials=2, directory=tmp_path)
-    with pytest.raises((RuntimeError, TypeError), match=r"consecutive failures|a string"):
-        tuner.search(verbose=0)
-
-
-def test_a_score_of_ones_own_making_has_no_executions(tmp_path):
-    class Cautious(FractalOracle):
-        def score_trial(self, trial):
-            super().score_trial(trial)
-            trial.score -= 10.0
-
-    class Tuner(keras_tuner.Tuner):
-        def run_trial(self, trial, **options):
-            x = trial.hyperparameters.Int("x", 1, 3)
-            for value in (x, x + 1.0):
-                self.oracle.update_trial(trial.trial_id, {"score": value})
-            return 0.0
-
-    for oracle, folds in ((Cautious, ()), (FractalOracle, (1.0, 2.0))):
-        tuner = Tuner(oracle(SCORE, seed=0), directory=tmp_path, project_name=oracle.__name__)
-        with pytest.warns(DeprecationWarning, match="update_trial"):
-            tuner.search(verbose=0)
-        assert {t.params["x"]: t.folds for t in tuner.oracle.search.trials}[1] == folds
-
-
 # Resuming
 
 
@@ -865,160 +773,3 @@ def test_a_search_killed_after_any_write_goes_on_as_if_nothing_had_happened(tmp_
         drive(again, peak)
         assert [again.trials[t].hyperparameters.values for t in sorted(again.trials)] == unbroken
         assert sorted(ended + evaluated) == sorted(v["x"] for v in unbroken)
-
-
-SLOW_SEARCH = """
-import sys, time
-from fractal_tuner import FractalTuner
-
-class Slow(FractalTuner):
-    def run_trial(self, trial, **options):
-        hp = trial.hyperparameters
-        x, y = hp.Float("x", 0.0, 1.0), hp.Int("y", 1, 50)
-        with open(sys.argv[1] + "/evaluated", "a") as file:
-            file.write(trial.trial_id + chr(10))
-        time.sleep(float(sys.argv[2]))
-        return (x - 0.3) ** 2 + (y / 50 - 0.5) ** 2
-
-if __name__ == "__main__":
-    Slow(max_trials=12, seed=0, directory=sys.argv[1]).search(verbose=0)
-"""
-
-
-@pytest.mark.slow
-def test_a_search_killed_in_another_process_goes_on_as_if_nothing_had_happened(
-    tmp_path, monkeypatch
-):
-    script = tmp_path / "slow.py"
-    script.write_text(SLOW_SEARCH)
-    (tmp_path / "killed").mkdir()
-    child = subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(script), str(tmp_path / "killed"), "0.05"],
-        env=os.environ | {"PYTHONPATH": str(Path(fractal_tuner.__file__).parents[1])},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    evaluated = tmp_path / "killed" / "evaluated"
-    deadline = time.monotonic() + 60
-    while not (evaluated.exists() and len(evaluated.read_text().split()) >= 6):
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-
-    scope = {"__name__": "slow"}
-    exec(SLOW_SEARCH, scope)
-    results = {}
-    for name in ("killed", "unbroken"):
-        monkeypatch.setattr(sys, "argv", ["slow", str(tmp_path / name), "0"])
-        (tmp_path / name).mkdir(exist_ok=True)
-        tuner = scope["Slow"](max_trials=12, seed=0, directory=str(tmp_path / name))
-        tuner.search(verbose=0)
-        trials = [tuner.oracle.trials[t] for t in tuner.oracle.start_order]
-        results[name] = [(t.hyperparameters.values, t.score) for t in trials]
-    assert results["killed"] == results["unbroken"]
-    runs = evaluated.read_text().split()
-    assert len(runs) - len(set(runs)) <= 1  # only the trial that was running is run again
-
-
-# Tuners
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, NumPy 2
-@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning")
-def test_a_small_keras_model_is_tuned_and_rebuilt(tmp_path, capsys):
-    import keras
-
-    keras.utils.set_random_seed(0)
-    x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
-    y = (x[:, 0] > 0).astype("float32")
-
-    def build(hp):
-        model = keras.Sequential([keras.Input((4,))])
-        model.add(keras.layers.Dense(hp.Int("units", 2, 8), activation="relu"))
-        model.add(keras.layers.Dense(1, activation="sigmoid"))
-        rate = hp.Float("rate", 1e-3, 1e-1, sampling="log")
-        model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", metrics=["accuracy"])
-        return model
-
-    options = {"objective": "val_accuracy", "seed": 0, "directory": tmp_path}
-    tuner = FractalTuner(build, max_trials=3, executions_per_trial=1, **options)
-    tuner.search(x, y, epochs=1, validation_data=(x, y), verbose=0)
-    assert len(tuner.oracle.trials) == 3
-    assert tuner.get_best_models()[0].predict(x[:2], verbose=0).shape == (2, 1)
-    tuner.results_summary()
-    assert "units" in capsys.readouterr().out
-
-    tuner = FractalTuner(build, max_trials=4, **options)
-    assert tuner.remaining_trials == 1
-    tuner.search(x, y, epochs=1, validation_data=(x, y), verbose=0)
-    assert len(tuner.oracle.trials) == 4
-
-
-def test_scikit_learn_models_are_tuned(tmp_path):
-    from sklearn.datasets import load_iris
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.tree import DecisionTreeClassifier
-
-    def build(hp):
-        if hp.Choice("model", ["tree", "line"]) == "tree":
-            with hp.conditional_scope("model", ["tree"]):
-                return DecisionTreeClassifier(max_depth=hp.Int("depth", 1, 6), random_state=0)
-        with hp.conditional_scope("model", ["line"]):
-            regularity = hp.Float("C", 1e-3, 1e3, sampling="log")
-            return LogisticRegression(C=regularity, max_iter=1000)
-
-    tuner = keras_tuner.tuners.SklearnTuner(
-        oracle=FractalOracle(keras_tuner.Objective("score", "max"), max_trials=12, seed=0),
-        hypermodel=build,
-        directory=tmp_path,
-    )
-    x, y = load_iris(return_X_y=True)
-    tuner.oracle.verbose = 0
-    tuner.search(x, y)
-    assert {t.hyperparameters["model"] for t in tuner.oracle.trials.values()} == {"tree", "line"}
-    assert tuner.oracle.get_best_trials()[0].score > 0.9
-
-
-def test_a_name_under_three_conditions_is_built(tmp_path):
-    # Keras Tuner alone loses the value while it looks for conditions (KeyError).
-    def build(hp):
-        kind = hp.Choice("kind", ["a", "b", "c"])
-        for name in ("a", "b", "c"):
-            with hp.conditional_scope("kind", [name]):
-                units = hp.Int("units", 1, 2)
-                assert (units is not None) == (kind == name)
-        return kind
-
-    class Tuner(FractalTuner):
-        def run_trial(self, trial, **options):
-            return float(len(self.hypermodel.build(trial.hyperparameters)))
-
-    tuner = Tuner(build, seed=0, directory=tmp_path)
-    tuner.search(verbose=0)
-    assert len(tuner.oracle.trials) == 6
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"strategy": "random"}, "strategy must be 'zoom' or 'factorial', got 'random'"),
-        ({"points_per_dim": 0}, "points_per_dim must be at least 1"),
-        ({"levels": 0}, "levels must be at least 1"),
-        ({"strategy": "factorial", "max_trials": 3}, "the grid has 5 points"),
-        ({"unknown": 1}, "Unrecognized arguments"),
-    ],
-)
-def test_a_bad_option_is_named_at_once(tmp_path, options, message):
-    hp = keras_tuner.HyperParameters()
-    hp.Float("x", 0.0, 1.0)
-    with pytest.raises(ValueError, match=message):
-        FractalTuner(lambda hp: None, "loss", hyperparameters=hp, directory=tmp_path, **options)
-
-
-@pytest.mark.parametrize("options", [{"max_trials": -1}, {"max_trials": 2.5}, {"seed": 1.5}])
-def test_an_invalid_budget_or_seed_is_named_at_once(options):
-    with pytest.raises((TypeError, ValueError), match=next(iter(options))):
-        FractalOracle("loss", **options)

@@ -1,14 +1,16 @@
-"""Chief and workers of Keras Tuner, as processes of their own: none is waited for in vain."""
+"""Searches in processes of their own, which are killed: nothing is lost or waited for in vain."""
 
 import contextlib
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 keras_tuner = pytest.importorskip("keras_tuner")
@@ -62,6 +64,29 @@ def play(name, folder, port, options, fails):
     Recorded(directory=folder, seed=0, **options).search(verbose=1)
 
 
+def play_alone(folder, options):
+    """A search without workers, by quick trials."""
+    os.environ["KERASTUNER_TUNER_ID"] = "tuner0"
+    Recorded.seconds = 0.02
+    Recorded(directory=folder, seed=0, **options).search(verbose=0)
+
+
+def notes_in(folder):
+    """What was noted, as (what, trial, worker, time); the last line may be half written."""
+    with contextlib.suppress(FileNotFoundError):
+        lines = (folder / "notes").read_text().split("\n")[:-1]
+        return [(*line.split()[:3], float(line.split()[3])) for line in lines]
+    return []
+
+
+def until(condition, said=str):
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, said()
+        time.sleep(0.01)
+
+
 class Cluster:
     """A chief and its workers on this machine; all of them are gone at the end."""
 
@@ -95,17 +120,10 @@ class Cluster:
 
     def wait_until(self, condition):
         """Wait until a condition on the notes holds."""
-        deadline = time.monotonic() + PATIENCE
-        while not condition(self.notes()):
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.02)
+        until(lambda: condition(self.notes()), self.log)
 
     def notes(self):
-        """What was noted, as (what, trial, worker, time); the last line may be half written."""
-        with contextlib.suppress(FileNotFoundError):
-            lines = (self.folder / "notes").read_text().split("\n")[:-1]
-            return [(*line.split()[:3], float(line.split()[3])) for line in lines]
-        return []
+        return notes_in(self.folder)
 
     def runs(self):
         """How often each trial was begun, by the trial's name."""
@@ -229,3 +247,43 @@ def test_too_many_failures_end_all_workers_and_the_chief_says_so(cluster):
             in (search.folder / "chief.log").read_text()
         )
         assert len(search.runs()) <= 5
+
+
+@pytest.mark.parametrize("strategy", ["zoom", "factorial"])
+def test_a_search_killed_at_random_moments_goes_on_as_if_nothing_had_happened(tmp_path, strategy):
+    options = {"max_trials": 20, "strategy": strategy, "points_per_dim": 4}
+    folders = tmp_path / "killed", tmp_path / "unbroken"
+    rng = np.random.default_rng(0)
+    n_killed = 0
+    for folder in folders:
+        folder.mkdir()
+    while True:
+        process = alone(folders[0], options)
+        n_lines = len(notes_in(folders[0])) + rng.integers(0, 8)
+        until(lambda n=n_lines, p=process: len(notes_in(folders[0])) >= n or not p.is_alive())
+        time.sleep(rng.uniform(0.0, 0.05))
+        process.kill()
+        process.join()
+        if process.exitcode != -signal.SIGKILL:
+            break
+        n_killed += 1
+    assert n_killed > 3
+    unbroken = alone(folders[1], options)
+    unbroken.join(PATIENCE)
+    assert unbroken.exitcode == process.exitcode == 0
+    results = []
+    for folder in folders:
+        oracle = Recorded(directory=str(folder), max_trials=20).oracle
+        trials = [oracle.trials[t] for t in oracle.start_order]
+        results.append([(t.trial_id, t.hyperparameters.values, t.score) for t in trials])
+    assert results[0] == results[1]
+    # A kill costs no more than the trial that was running.
+    begun = sum(what == "begin" for what, *_ in notes_in(folders[0]))
+    assert begun - len(results[0]) <= n_killed
+
+
+def alone(folder, options):
+    """A process that searches without workers."""
+    process = PROCESSES.Process(target=play_alone, args=(str(folder), options))
+    process.start()
+    return process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 import os
 import time
@@ -113,8 +114,11 @@ class FractalOracle(keras_tuner.Oracle):
             at_least_one("max_trials", max_trials)
         if seed is not None and not hasattr(seed, "__index__"):
             raise TypeError(f"seed must be None or an integer, got {seed!r}")
-        if worker_timeout is not None and not worker_timeout > 0:
-            raise ValueError(f"worker_timeout must be None or positive, got {worker_timeout!r}")
+        if worker_timeout is not None and not (
+            isinstance(worker_timeout, numbers.Real) and 0 < worker_timeout < math.inf
+        ):
+            got = f"got {worker_timeout!r}"
+            raise ValueError(f"worker_timeout must be None or a positive number, {got}")
         self.worker_timeout = worker_timeout
         self._attendance = Attendance(worker_timeout)
         self._restored: set[str] = set()  # workers whose trials were found in the project folder
