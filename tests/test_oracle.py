@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ keras_tuner = pytest.importorskip("keras_tuner")
 from fractal_tuner.oracle import (  # noqa: E402
     FractalOracle,
     space_from_hyperparameters,
+    workers,
 )
 from fractal_tuner.oracle.translation import Translation  # noqa: E402
 
@@ -587,6 +589,124 @@ def test_threads_end_all_trials_once(tmp_path):
 
 def sum_of(values):
     return float(sum(values.values()))
+
+
+# Workers that die
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The chief's clock, which the test sets."""
+    now = [1000.0]
+    monkeypatch.setattr(workers, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def with_workers(folder, clock, **options):
+    """An oracle of six trials, of which two workers run the first two."""
+    oracle = make_oracle(folder, grid_of(9), max_trials=6, worker_timeout=10, **options)
+    trials = [oracle.create_trial(worker) for worker in ("a", "b")]
+    clock[0] += 9
+    return oracle, *trials
+
+
+def test_the_trial_of_a_silent_worker_is_given_to_another_one(tmp_path, clock):
+    oracle, first, second = with_workers(tmp_path, clock)
+    finish(oracle, second)
+    clock[0] += 9  # a is silent for 18 seconds, b for 9
+    given = oracle.create_trial("b")
+    assert given.trial_id == first.trial_id
+    assert oracle.tuner_ids == {"b"}
+    finish(oracle, given)
+    assert len(drive(oracle, sum_of, tuner_id="b")) == 4
+    assert not oracle.ongoing_trials
+    assert not oracle.tuner_ids
+
+
+@pytest.mark.parametrize("sign", ["create_trial", "get_trial", "update_trial"])
+def test_a_worker_that_gives_signs_of_life_keeps_its_trial(tmp_path, clock, sign):
+    oracle, first, second = with_workers(tmp_path, clock)
+    for _ in range(5):
+        arguments = {
+            "create_trial": ("a",),
+            "get_trial": (first.trial_id,),
+            "update_trial": (first.trial_id, {"score": 0.0}),
+        }[sign]
+        getattr(oracle, sign)(*arguments)
+        clock[0] += 9
+    assert oracle.create_trial("c").trial_id == second.trial_id
+    assert oracle.create_trial("d").trial_id not in (first.trial_id, second.trial_id)
+
+
+def test_without_a_timeout_workers_are_waited_for_as_keras_tuner_does(tmp_path, clock):
+    oracle = make_oracle(tmp_path, grid_of(9), max_trials=2)
+    oracle.create_trial("a")
+    clock[0] += 1e9
+    assert len(drive(oracle, sum_of, tuner_id="b")) == 1
+    assert oracle.ongoing_trials.keys() == oracle.tuner_ids == {"a"}
+
+
+def test_workers_stay_until_the_trials_of_others_have_ended(tmp_path, clock):
+    oracle, first, second = with_workers(tmp_path, clock)
+    finish(oracle, second)
+    while (trial := oracle.create_trial("b")).status == "RUNNING":
+        finish(oracle, trial)
+    assert len(oracle.trials) == 6
+    assert trial.status == "IDLE"
+    assert oracle.create_trial("c").status == "IDLE"
+    assert oracle.tuner_ids == {"a", "b", "c"}
+    finish(oracle, first)
+    assert [oracle.create_trial(worker).status for worker in "abc"] == ["STOPPED"] * 3
+    assert not oracle.tuner_ids
+
+
+def test_a_chief_does_not_wait_for_a_worker_that_died_while_it_had_no_trial(tmp_path, clock):
+    oracle, first, second = with_workers(tmp_path, clock)
+    finish(oracle, first)
+    finish(oracle, second)
+    assert len(drive(oracle, sum_of, tuner_id="b")) == 4
+    assert oracle.tuner_ids == {"a"}
+    clock[0] += 11
+    assert oracle.tuner_ids == set()
+
+
+def test_of_two_workers_that_run_one_trial_the_faster_one_counts(tmp_path, clock):
+    oracle, first, second = with_workers(tmp_path, clock)
+    finish(oracle, second, 0.0)
+    clock[0] += 9
+    again = oracle.create_trial("b")
+    # What a worker sends has come through gRPC: it is another object than the oracle's.
+    slow, fast = (keras_tuner.engine.trial.Trial.from_state(first.get_state()) for _ in "ab")
+    assert again.trial_id == slow.trial_id
+    finish(oracle, slow, 1.0)  # it was not dead, after all
+    assert not oracle.ongoing_trials
+    finish(oracle, fast, 2.0)
+    assert oracle.trials[first.trial_id].score == 1.0
+    assert oracle.end_order == [second.trial_id, first.trial_id]
+    assert len(drive(oracle, sum_of, tuner_id="b")) == 4
+
+
+def test_a_result_that_comes_before_the_trial_is_given_again_counts(tmp_path, clock):
+    oracle, first, second = with_workers(tmp_path, clock)
+    clock[0] += 9
+    assert oracle.tuner_ids == set()  # both are taken for dead
+    for trial in (first, second):
+        finish(oracle, trial)
+    assert len(drive(oracle, sum_of, tuner_id="a")) == 4
+    assert oracle.end_order[:2] == [first.trial_id, second.trial_id]
+
+
+def test_proposals_take_the_running_trials_into_account(tmp_path):
+    oracle = make_oracle(tmp_path, two_dimensions())
+    drive(oracle, hill, 12)
+    alone = oracle.populate_space("x")["values"]
+    proposed = [oracle.create_trial(f"w{i}").hyperparameters.values for i in range(6)]
+    assert proposed[0] == alone
+    assert len(set(keys_of(proposed))) == 6
+    # They do not all crowd where the first one is.
+    rates = [math.log10(values["rate"]) for values in proposed]
+    units = [values["units"] for values in proposed]
+    assert np.ptp(rates) > 0.1 or np.ptp(units) > 10
 
 
 # Resuming
