@@ -3,20 +3,33 @@
 All configurations train for the few epochs of the lowest rung; of each rung the best ``1 / factor``
 train on to the next one, as soon as they are known to be among them (Li et al., MLSys 2020). Nobody
 waits for a rung to be complete, and all there is to remember are the runs themselves.
+
+Which are the best is not decided by the scores of their rung. After few epochs, what learns fast
+looks good, and need not be what is good in the end; a search that believed it would go the wrong
+way for all its trials. What a rung adds to a score is therefore a random field over the
+configurations, fitted to those who reached it (Kennedy & O'Hagan, Biometrika 87, 2000, with factor
+1), and what counts is the score that a configuration is expected to have when it is fully trained.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from fractal_tuner.field import Kriging, RandomField, one_blas_thread
 from fractal_tuner.search.base import at_least_one
 
 # The names under which Keras Tuner's Hyperband keeps them among the values of a trial.
 EPOCHS, INITIAL_EPOCH, PARENT = "tuner/epochs", "tuner/initial_epoch", "tuner/trial_id"
+
+_OUTLIER = 5.0  # median deviations from the median
+_ITERATIONS = 6  # of a fit
+
+
+Standings = dict[str, tuple[str, float]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,8 @@ class Rungs:
     >>> rungs = Rungs(max_epochs=9)
     >>> rungs.epochs
     (1, 3, 9)
-    >>> rungs.next({"a": Run(0, score=0.7), "b": Run(0, score=0.9), "c": Run(0, score=0.8)})
+    >>> runs = {"a": Run(0, score=0.7), "b": Run(0, score=0.9), "c": Run(0, score=0.8)}
+    >>> rungs.next(runs, rungs.standings(runs, {}))
     'b'
     """
 
@@ -108,37 +122,50 @@ class Rungs:
             return None
         return Run(self.epochs.index(epochs), values.get(PARENT), score)
 
-    def next(self, runs: Mapping[str, Run], *, is_last_call: bool = False) -> str | None:
+    def next(
+        self, runs: Mapping[str, Run], standings: Standings, *, is_last_call: bool = False
+    ) -> str | None:
         """The run to be continued now, that of the highest rung first; None if none is.
 
         Parameters
         ----------
         runs : mapping of str to Run
             All so far, in the order of their beginning.
+        standings : dict
+            Of these runs, by :meth:`standings`.
         is_last_call : bool
             Whether no new configuration will come: shares of runs are then rounded up, so that at
             least one configuration is trained fully.
         """
+        begun = _begun(runs)
+        expected = {
+            first: (runs[name].score or 0.0) + lacks for first, (name, lacks) in standings.items()
+        }
         continued = {run.parent for run in runs.values()}
         for rung in range(len(self.epochs) - 2, -1, -1):
-            scores = {
-                name: run.score
-                for name, run in runs.items()
-                if run.rung == rung and run.score is not None
-            }
-            n = -(-len(scores) // self.factor) if is_last_call else len(scores) // self.factor
-            best = sorted(scores, key=lambda name: -scores[name])[:n]
+            known = [n for n, run in runs.items() if run.rung == rung and run.score is not None]
+            share = -(-len(known) // self.factor) if is_last_call else len(known) // self.factor
+            best = sorted(known, key=lambda name: -expected[begun[name]])[:share]
             waiting = [name for name in best if name not in continued]
             if waiting:
                 return waiting[0]
         return None
 
-    def standings(self, runs: Mapping[str, Run]) -> dict[str, tuple[str, float]]:
+    def standings(
+        self, runs: Mapping[str, Run], places: Mapping[str, np.ndarray | None]
+    ) -> Standings:
         """The highest run of each configuration, and what its score lacks of a full training's.
 
-        Scores of different rungs cannot be compared: training helps. What each rung adds is the
-        median over those who reached it; the sum of that over the rungs above a run is what it
-        lacks. Scores of the highest rung are left as they are, and the order within a rung is kept.
+        What the highest rung has measured is left as it is. Where fewer configurations than there
+        are features have reached a rung, it adds the same everywhere: the median.
+
+        Parameters
+        ----------
+        runs : mapping of str to Run
+            All so far, in the order of their beginning.
+        places : mapping of str to np.ndarray or None
+            Of first runs, the features of their configurations in the unit cube, shape
+            (n_features,). To one without a place a rung adds the median.
 
         Returns
         -------
@@ -149,20 +176,53 @@ class Rungs:
         --------
         >>> a, b = Run(0, score=0.5), Run(0, score=0.6)
         >>> on = Run(1, parent="b", score=0.75)
-        >>> Rungs(max_epochs=3).standings({"a": a, "b": b, "b on": on})
+        >>> Rungs(max_epochs=3).standings({"a": a, "b": b, "b on": on}, {})
         {'a': ('a', 0.15), 'b': ('b on', 0.0)}
         """
-        gains: list[list[float]] = [[] for _ in self.epochs]
-        first: dict[str | None, str] = {}
+        begun = _begun(runs)
         highest: dict[str, str] = {}
+        gains: list[dict[str, float]] = [{} for _ in self.epochs]
         for name, run in runs.items():
-            first[name] = first.get(run.parent, name)
-            if run.score is not None:
-                highest[first[name]] = name
-                parent = runs.get(run.parent or "")
-                if parent is not None and parent.score is not None:
-                    gains[run.rung].append(run.score - parent.score)
-        gain = [statistics.median(some) if some else 0.0 for some in gains]
-        return {
-            begun: (name, math.fsum(gain[runs[name].rung + 1 :])) for begun, name in highest.items()
-        }
+            if run.score is None:
+                continue
+            parent = runs.get(run.parent or "")
+            if parent is not None and parent.score is not None:
+                gains[run.rung][begun[name]] = run.score - parent.score
+            highest[begun[name]] = name
+        lacks = dict.fromkeys(highest, 0.0)
+        for rung in range(1, len(self.epochs)):
+            below = [first for first, name in highest.items() if runs[name].rung < rung]
+            for first, gain in _expected_gains(gains[rung], below, places).items():
+                lacks[first] += gain
+        return {first: (name, lacks[first]) for first, name in highest.items()}
+
+
+def _begun(runs: Mapping[str, Run]) -> dict[str, str]:
+    """The first run of each run's configuration."""
+    begun: dict[str | None, str] = {}
+    for name, run in runs.items():
+        begun[name] = begun.get(run.parent, name)
+    return begun  # type: ignore[return-value]
+
+
+def _expected_gains(
+    known: Mapping[str, float], wanted: Sequence[str], places: Mapping[str, np.ndarray | None]
+) -> dict[str, float]:
+    """What a rung adds to the scores of configurations, from what it is known to have added."""
+    if not known:
+        return {}
+    gains = np.array(list(known.values()))
+    middle = float(np.median(gains))
+    expected = dict.fromkeys(wanted, middle)
+    spread = float(np.median(np.abs(gains - middle)))
+    x = [place for first in known if (place := places.get(first)) is not None]
+    at = {first: place for first in wanted if (place := places.get(first)) is not None}
+    if not at or len(x) < len(known) or len(x) <= len(x[0]) or not spread > 0:
+        return expected
+    z = np.clip((gains - middle) / spread, -_OUTLIER, _OUTLIER)
+    with one_blas_thread():
+        field = RandomField.prior(len(x[0])).refit(np.array(x), z, _ITERATIONS)
+        kriging = Kriging(field, np.array(x))
+        kriging.observe(z)
+        mean, _ = kriging.predict(np.array(list(at.values())))
+    return expected | dict(zip(at, (middle + spread * mean).tolist(), strict=True))

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "trials": {"dimensions", "space"},
     "search": {"dimensions", "space", "trials", "field"},
     "hyperparameters": {"dimensions"},
-    "rungs": {"search"},
+    "rungs": {"field", "search"},
     "warm_start": {"space", "search"},
     "fingerprint": set(),
     "evaluation": {"search", "trials", "fingerprint"},

@@ -9,7 +9,7 @@ import os
 import time
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras_tuner
 
@@ -18,16 +18,25 @@ from keras_tuner.src.distribute.utils import is_chief_oracle
 
 from fractal_tuner.oracle.files import write_whole
 from fractal_tuner.oracle.host import Hyperparameters, alone
-from fractal_tuner.oracle.project import Project, fully_trained, read_project
+from fractal_tuner.oracle.project import Project, read_project
 from fractal_tuner.oracle.replay import Outcome, Replay
 from fractal_tuner.oracle.translation import space_from_hyperparameters
 from fractal_tuner.oracle.workers import Attendance
+from fractal_tuner.rungs import EPOCHS, Run, Rungs, Standings
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
 from fractal_tuner.search.base import at_least_one
-from fractal_tuner.space import SearchSpace
+from fractal_tuner.space import Params, SearchSpace
 
 _IDLE_PAUSE = 0.05  # seconds; Keras Tuner asks again at once
 INSTEAD = "To begin a new search, pass `overwrite=True` or another `project_name`."
+
+
+class _Knowledge(NamedTuple):
+    """What an oracle knows when it is asked: the search that was told it; who trained how far."""
+
+    replay: Replay
+    runs: dict[str, Run]
+    standings: Standings
 
 
 class FractalOracle(keras_tuner.Oracle):
@@ -61,7 +70,16 @@ class FractalOracle(keras_tuner.Oracle):
         :class:`~fractal_tuner.FactorialZoom`.
     points_per_dim, levels : int, default=5, 3
         Size of a factorial grid, and how many of them; not used by "zoom".
-
+    max_epochs : int, optional
+        Epochs of a full training. With it, most configurations train for a few epochs only, and the
+        best ones go on, each time as a new trial; see :class:`~fractal_tuner.rungs.Rungs`.
+        Continuations count in ``max_trials``: a trial has about ``2 * min_epochs`` epochs in the
+        mean. As in Keras Tuner's Hyperband, the values of a trial hold "tuner/epochs" and
+        "tuner/initial_epoch", whose difference it trains for, and "tuner/trial_id", the trial it
+        continues. None, the default, trains each trial as ``search`` is told.
+    factor, min_epochs : int, default=3, 1
+        Of ``factor`` trials with equal epochs the best goes on, to ``factor`` times as many; a new
+        configuration trains for ``min_epochs`` or a little more. Only with ``max_epochs``.
     worker_timeout : float, optional
         In a distributed search, seconds of silence after which a worker is taken for dead: its
         trial is given to another one, and the chief no longer waits for it. None waits for ever, as
@@ -106,6 +124,9 @@ class FractalOracle(keras_tuner.Oracle):
         strategy: str = "zoom",
         points_per_dim: int = 5,
         levels: int = 3,
+        max_epochs: int | None = None,
+        factor: int = 3,
+        min_epochs: int = 1,
         worker_timeout: float | None = None,
     ) -> None:
         if strategy not in ("zoom", "factorial"):
@@ -137,6 +158,11 @@ class FractalOracle(keras_tuner.Oracle):
         self.strategy = strategy
         self.points_per_dim = at_least_one("points_per_dim", points_per_dim)
         self.levels = at_least_one("levels", levels)
+        self.rungs = None if max_epochs is None else Rungs(max_epochs, factor, min_epochs)
+        if self.rungs is None and (factor, min_epochs) != (3, 1):
+            raise ValueError("factor and min_epochs need max_epochs, which is None")
+        if self.rungs is not None and strategy != "zoom":
+            raise ValueError(f"max_epochs needs strategy='zoom', got {strategy!r}")
         self._windows: dict[str, dict[str, Any]] = {}
         self._replay: Replay | None = None
 
@@ -144,7 +170,7 @@ class FractalOracle(keras_tuner.Oracle):
     def search(self) -> Search:
         """The search, told all that the oracle knows; its scores are larger for better trials."""
         with alone(self):
-            return self._up_to_date().search
+            return self._up_to_date().replay.search
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """The next hyperparameters: RUNNING with "values", IDLE or STOPPED; never raises.
@@ -154,19 +180,41 @@ class FractalOracle(keras_tuner.Oracle):
         try:
             if self.failure is not None:
                 return {"status": "STOPPED", "values": None}
-            replay = self._up_to_date()
-            for trial in replay.search.ask():
-                values, self._windows[trial_id] = replay.propose(trial_id, trial)
+            now = self._up_to_date()
+            if (values := self._continuation(trial_id, now)) is not None:
                 return {"status": "RUNNING", "values": values}
-            search = replay.search
+            for trial in now.replay.search.ask():
+                values, self._windows[trial_id] = now.replay.propose(trial_id, trial)
+                if self.rungs is not None:
+                    values |= self.rungs.values()
+                return {"status": "RUNNING", "values": values}
+            search = now.replay.search
             # The first trial to end may bring entries that are asked for while it runs.
             may_grow = not self.end_order and self.allow_new_entries and self.tune_new_entries
             if search.trials.pending and (search.stop_reason is None or may_grow):
                 return {"status": "IDLE", "values": None}
+            if self.rungs is not None and self.ongoing_trials:  # others may go on when they end
+                return {"status": "IDLE", "values": None}
+            if (values := self._continuation(trial_id, now, is_last_call=True)) is not None:
+                return {"status": "RUNNING", "values": values}
         except Exception as error:  # a chief that raised would leave its workers waiting
             message = f"the search ends early: {type(error).__name__}: {error}"
             warnings.warn(message, RuntimeWarning, stacklevel=2)
         return {"status": "STOPPED", "values": None}
+
+    def _continuation(
+        self, trial_id: str, now: _Knowledge, *, is_last_call: bool = False
+    ) -> Params | None:
+        """The values of a trial that trains on where another one ended, if one is to do so now."""
+        if self.rungs is None:
+            return None
+        parent = self.rungs.next(now.runs, now.standings, is_last_call=is_last_call)
+        if parent is None:
+            return None
+        if parent in self._windows:
+            self._windows[trial_id] = self._windows[parent]
+        values = self.trials[parent].hyperparameters.values
+        return {**values, **self.rungs.values(now.runs[parent].rung + 1, parent)}
 
     def create_trial(self, tuner_id: str) -> Any:
         with alone(self):
@@ -369,23 +417,48 @@ class FractalOracle(keras_tuner.Oracle):
         trial = self.trials[trial_id]
         trial.metrics = type(trial.metrics)()
 
-    def _up_to_date(self) -> Replay:
-        """The replay of all trials that were started, in the order of starting and of ending."""
+    def _up_to_date(self) -> _Knowledge:
+        """What is known of all configurations, in the order of starting and of ending."""
+        space = self.hyperparameters.space
+        if self._replay is None or not self._replay.is_of(space):
+            self._replay = Replay(space, self._new_search)
+        rungs = self.rungs or self._highest_rung()
+        runs = self._runs(rungs)
+        begun = {t: run for t, run in runs.items() if run.parent not in runs}
+        asked = [(t, self.trials[t].hyperparameters.values) for t in begun]
+        places = {t: self._replay.features(values) for t, values in asked if self.rungs}
+        standings = rungs.standings(runs, places)
+        elsewhere = begun.keys() - set(self.end_order)
+        ended = dict.fromkeys([t for t in begun if t in elsewhere] + self.end_order)
+        still = begun.keys() - self._running()
+        told = [self._outcome(t, *standings.get(t, (t, 0.0))) for t in ended if t in still]
+        if not self._replay.follow(asked, told, self._windows):
+            self._replay = Replay(space, self._new_search)
+            self._replay.follow(asked, told, self._windows)
+        return _Knowledge(self._replay, runs, standings)
+
+    def _running(self) -> set[str]:
+        return {t.trial_id for t in self.ongoing_trials.values()} | set(self._retry_queue)
+
+    def _runs(self, rungs: Rungs) -> dict[str, Run]:
+        """The trials that ended on rungs, or will, in the order of their beginning."""
         # Trials which the oracle was given, and did not run itself, come first.
         given = sorted(self.trials.keys() - set(self.start_order))
-        trained = fully_trained(self.trials)
-        started = [t for t in given + self.start_order if t in trained]
-        asked = [(t, self.trials[t].hyperparameters.values) for t in started]
-        running = {t.trial_id for t in self.ongoing_trials.values()} | set(self._retry_queue)
-        elsewhere = trained - set(self.end_order)
-        ended = dict.fromkeys([t for t in started if t in elsewhere] + self.end_order)
-        still = trained - running
-        told = [self._outcome(self.trials[t]) for t in ended if t in still]
-        space = self.hyperparameters.space
-        if self._replay is None or not self._replay.follow(space, asked, told, self._windows):
-            self._replay = Replay(space, self._new_search)
-            self._replay.follow(space, asked, told, self._windows)
-        return self._replay
+        running = self._running()
+        runs = {}
+        for trial_id in given + self.start_order:
+            if (trial := self.trials.get(trial_id)) is not None:
+                score = None if trial_id in running else self._score(trial)
+                run = rungs.run(trial.hyperparameters.values, score)
+                if run is not None:
+                    runs[trial_id] = run
+        return runs
+
+    def _highest_rung(self) -> Rungs:
+        """A single rung, as high as any trial went: another oracle's may have trained for less."""
+        values = (trial.hyperparameters.values for trial in self.trials.values())
+        most = max((v[EPOCHS] for v in values if EPOCHS in v), default=1)
+        return Rungs(most, min_epochs=most)
 
     def _score(self, trial: Any) -> float | None:
         """Larger is better; None for a failure."""
@@ -393,18 +466,24 @@ class FractalOracle(keras_tuner.Oracle):
             return None
         return float(trial.score) * self._sign
 
-    def _outcome(self, trial: Any) -> Outcome:
-        """What the search is told of a trial that has ended."""
+    def _outcome(self, begun: str, trial_id: str, lacks: float) -> Outcome:
+        """What the search is told of the configuration that trial ``begun`` was the first of.
+
+        ``trial_id`` is the one that trained it longest, and ``lacks`` is to be added to its score.
+        """
+        trial = self.trials[trial_id]
         score = self._score(trial)
-        if score is None or not trial.metrics.exists(self.objective.name):
-            return trial.trial_id, score, ()
-        history = trial.metrics.get_history(self.objective.name)
-        # The step of the best mean is the one that gave the trial its score.
-        found = (o.value for o in history if o.step == trial.best_step)
-        folds = tuple(self._sign * value for value in next(found, ()))
+        if score is None:
+            return begun, None, ()
+        folds: tuple[float, ...] = ()
+        if trial.metrics.exists(self.objective.name):
+            history = trial.metrics.get_history(self.objective.name)
+            # The step of the best mean is the one that gave the trial its score.
+            found = (o.value for o in history if o.step == trial.best_step)
+            folds = tuple(self._sign * value for value in next(found, ()))
         # A score of the user's own making (``score_trial``) may have nothing to do with them.
         is_mean = len(folds) > 1 and math.isclose(math.fsum(folds) / len(folds), score)
-        return trial.trial_id, score, folds if is_mean else ()
+        return begun, score + lacks, tuple(f + lacks for f in folds) if is_mean else ()
 
     @property
     def _sign(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,13 +47,6 @@ class Project:
     def ended(self) -> list[str]:
         """The trials in the order of ending; at last, as started, those for which it is lost."""
         return sorted(self.started, key=lambda t: self.records.get(t, {}).get("ended", math.inf))
-
-
-def fully_trained(trials: Mapping[str, Any]) -> set[str]:
-    """The trials whose scores can be compared: Hyperband runs most of its own for few epochs."""
-    epochs = {t: trial.hyperparameters.values.get("tuner/epochs") for t, trial in trials.items()}
-    most = max((n for n in epochs.values() if n is not None), default=None)
-    return {t for t, n in epochs.items() if n is None or n == most}
 
 
 def holds_project(folder: str) -> bool:

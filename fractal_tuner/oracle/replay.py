@@ -6,8 +6,11 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from fractal_tuner.oracle.translation import Translation
 from fractal_tuner.search import Search
+from fractal_tuner.search.lattice import Lattice
 from fractal_tuner.space import Params, SearchSpace
 from fractal_tuner.trials import Trial, Window
 
@@ -26,10 +29,23 @@ class Replay:
         self._told: list[Outcome] = []
         self._ids: dict[str, int] = {}  # Keras Tuner's -> the search's
         self.search = new_search(self._translation.space)
+        self._lattice = Lattice(self._translation.space)
+
+    def is_of(self, space: Sequence[Any]) -> bool:
+        """Whether a space is the one that this search has."""
+        return len(space) == len(self._entries) and all(map(operator.is_, space, self._entries))
+
+    def features(self, values: Params) -> np.ndarray | None:
+        """Keras Tuner's values in the unit cube, shape (n_features,); None outside of the space."""
+        try:
+            key = self.search.space.key(self._translation.params(values))
+        except ValueError:
+            return None
+        features: np.ndarray = self._lattice.features(self._lattice.place(key)[None])[0]
+        return features
 
     def follow(
         self,
-        space: Sequence[Any],
         asked: Iterable[tuple[str, Params]],
         told: list[Outcome],
         windows: Mapping[str, Mapping[str, Any]],
@@ -40,10 +56,7 @@ class Replay:
             for trial_id, values in asked
         ]
         n_asked, n_told = len(self._asked), len(self._told)
-        same_space = len(space) == len(self._entries) and all(
-            map(operator.is_, space, self._entries)
-        )
-        if not same_space or asked[:n_asked] != self._asked or told[:n_told] != self._told:
+        if asked[:n_asked] != self._asked or told[:n_told] != self._told:
             return False
         for trial_id, values in asked[n_asked:]:
             window = self._window(windows.get(trial_id))

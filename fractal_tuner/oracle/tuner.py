@@ -15,6 +15,7 @@ from fractal_tuner.oracle.files import read_state, write_whole
 from fractal_tuner.oracle.oracle import INSTEAD, FractalOracle
 from fractal_tuner.oracle.project import holds_project
 from fractal_tuner.oracle.workers import patient_stub, signs_of_life
+from fractal_tuner.rungs import EPOCHS, INITIAL_EPOCH, PARENT
 
 if TYPE_CHECKING:
     from fractal_tuner.report.report import Report
@@ -29,7 +30,8 @@ class FractalTuner(keras_tuner.Tuner):
         Takes hyperparameters, returns a compiled Keras model. May be left out where ``run_trial``
         is overridden.
     objective, max_trials, seed, hyperparameters, tune_new_entries, allow_new_entries, \
-    max_retries_per_trial, max_consecutive_failed_trials, strategy, points_per_dim, levels
+    max_retries_per_trial, max_consecutive_failed_trials, strategy, points_per_dim, levels, \
+    max_epochs, factor, min_epochs
         As in :class:`FractalOracle`.
     worker_timeout : float, default=60.0
         As in :class:`FractalOracle`. Give chief and workers the same.
@@ -70,6 +72,9 @@ class FractalTuner(keras_tuner.Tuner):
         strategy: str = "zoom",
         points_per_dim: int = 5,
         levels: int = 3,
+        max_epochs: int | None = None,
+        factor: int = 3,
+        min_epochs: int = 1,
         worker_timeout: float | None = 60.0,
         **kwargs: Any,
     ) -> None:
@@ -86,6 +91,9 @@ class FractalTuner(keras_tuner.Tuner):
             strategy=strategy,
             points_per_dim=points_per_dim,
             levels=levels,
+            max_epochs=max_epochs,
+            factor=factor,
+            min_epochs=min_epochs,
             worker_timeout=worker_timeout,
         )
         super().__init__(oracle, hypermodel, **kwargs)
@@ -111,6 +119,27 @@ class FractalTuner(keras_tuner.Tuner):
         """Make the project one that can be continued before its first trial ends."""
         super().on_search_begin()
         self.save()
+
+    def run_trial(self, trial: Any, *fit_args: Any, **fit_kwargs: Any) -> Any:
+        """Train a trial's model; see ``keras_tuner.Tuner.run_trial``.
+
+        With ``max_epochs``, from its "tuner/initial_epoch" to its "tuner/epochs". One that
+        continues another trial begins with the weights and the optimizer of that one's best epoch.
+        """
+        values = trial.hyperparameters.values
+        if EPOCHS in values:
+            fit_kwargs |= {"epochs": values[EPOCHS], "initial_epoch": values[INITIAL_EPOCH]}
+        return super().run_trial(trial, *fit_args, **fit_kwargs)
+
+    def _build_hypermodel(self, hp: Any) -> Any:
+        model = super()._build_hypermodel(hp)
+        if (parent := hp.values.get(PARENT)) is not None:
+            if not model.built:
+                model.build_from_config(read_state(self._get_build_config_fname(parent))[0])
+            if model.optimizer is not None:  # its state is not read where there is none
+                model.optimizer.build(model.trainable_variables)
+            model.load_weights(self._get_checkpoint_fname(parent))
+        return model
 
     def _run_and_update_trial(self, trial: Any, *fit_args: Any, **fit_kwargs: Any) -> None:
         """Report each execution of a trial by itself: Keras Tuner reports their mean alone."""
