@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import random
 import shutil
 import threading
 from pathlib import Path
@@ -327,6 +328,22 @@ def test_zero_is_a_seed_and_seeds_differ(tmp_path):
     assert make_oracle(tmp_path, seed=0).seed == 0
     assert proposals("a", 0) == proposals("b", 0) != proposals("c", 1)
     assert proposals("d", -5) == proposals("e", -5)
+
+
+def drawn_globally():
+    """What the next draws from the global generators depend on."""
+    _, numbers, position, *_ = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), numbers.tolist(), position
+
+
+def test_with_a_seed_nothing_is_drawn_from_the_global_generators(tmp_path):
+    before = drawn_globally()
+    oracle = make_oracle(tmp_path, every_kind(), seed=0)
+    for i in range(12):
+        trial = oracle.create_trial("tuner0")
+        trial.hyperparameters.Int(f"late{i % 4}", 1, 9)
+        finish(oracle, trial, rough(trial.hyperparameters.values))
+    assert drawn_globally() == before
 
 
 def test_without_a_seed_searches_differ(tmp_path):

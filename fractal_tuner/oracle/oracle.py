@@ -149,11 +149,11 @@ class FractalOracle(keras_tuner.Oracle):
             hyperparameters=hyperparameters,
             allow_new_entries=allow_new_entries,
             tune_new_entries=tune_new_entries,
-            seed=seed,
+            seed=None if seed is None else 1,  # 0 would be none; the true one is set below
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
-        if seed is not None:  # Keras Tuner takes 0 for no seed
+        if seed is not None:
             self.seed = self._seed_state = operator.index(seed)
         self.strategy = strategy
         self.points_per_dim = at_least_one("points_per_dim", points_per_dim)
@@ -288,7 +288,12 @@ class FractalOracle(keras_tuner.Oracle):
     def get_state(self) -> dict[str, Any]:
         # The values are in the files of the trials, too: each makes up for the loss of the other.
         values = {t: trial.hyperparameters.values for t, trial in self.trials.items()}
-        return {**super().get_state(), "windows": self._windows, "values": values}
+        return {
+            **super().get_state(),
+            "windows": self._windows,
+            "values": values,
+            "tuner_ids": sorted(self._tuner_ids),
+        }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         seed = self.seed
@@ -359,7 +364,9 @@ class FractalOracle(keras_tuner.Oracle):
             del self.trials[trial_id]  # it was never handed out
         # A chief saves trials as ongoing that have ended. Its workers may have survived it.
         ongoing = {w: t for w, t in self.ongoing_trials.items() if t.trial_id not in ended}
-        self.ongoing_trials = ongoing if self.worker_timeout and is_chief_oracle() else {}
+        workers_may_live = self.worker_timeout is not None and is_chief_oracle()
+        self.ongoing_trials = ongoing if workers_may_live else {}
+        self.tuner_ids = set(project.oracle.get("tuner_ids", ())) if workers_may_live else set()
         self._restored = set(self.ongoing_trials)
         for trial in self.ongoing_trials.values():
             self._display.on_trial_begin(trial)

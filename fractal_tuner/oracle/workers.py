@@ -25,8 +25,8 @@ _PATIENCE = {
             "name": [{}],
             "retryPolicy": {
                 "maxAttempts": 5,
-                "initialBackoff": "0.5s",
-                "maxBackoff": "5s",
+                "initialBackoff": "0.2s",
+                "maxBackoff": "1s",
                 "backoffMultiplier": 2,
                 "retryableStatusCodes": ["UNAVAILABLE"],
             },
@@ -85,6 +85,7 @@ def patient_stub() -> Any:
     address = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
     options = [
         ("grpc.service_config", json.dumps(_PATIENCE)),
-        ("grpc.max_reconnect_backoff_ms", 5000),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 1000),
     ]
     return protos.get_service_grpc().OracleStub(grpc.insecure_channel(address, options=options))
