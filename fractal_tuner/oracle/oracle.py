@@ -18,8 +18,9 @@ from keras_tuner.src.distribute.utils import is_chief_oracle
 
 from fractal_tuner.oracle.files import write_whole
 from fractal_tuner.oracle.host import Hyperparameters, alone
-from fractal_tuner.oracle.project import Project, read_project
+from fractal_tuner.oracle.project import read_project
 from fractal_tuner.oracle.replay import Outcome, Replay
+from fractal_tuner.oracle.resume import resume
 from fractal_tuner.oracle.translation import space_from_hyperparameters
 from fractal_tuner.oracle.workers import Attendance
 from fractal_tuner.rungs import EPOCHS, Run, Rungs, Standings
@@ -28,7 +29,6 @@ from fractal_tuner.search.base import at_least_one
 from fractal_tuner.space import Params, SearchSpace
 
 _IDLE_PAUSE = 0.05  # seconds; Keras Tuner asks again at once
-INSTEAD = "To begin a new search, pass `overwrite=True` or another `project_name`."
 
 
 class _Knowledge(NamedTuple):
@@ -324,57 +324,7 @@ class FractalOracle(keras_tuner.Oracle):
             If a file is torn or missing; what is lost with it.
         """
         with alone(self):
-            project = read_project(self._project_dir)
-            if not project.oracle and not project.trials:
-                raise RuntimeError(f"{self._project_dir} holds nothing to continue. {INSTEAD}")
-            self.trials = project.trials
-            if project.oracle:
-                try:
-                    self.set_state(project.oracle)
-                except KeyError as error:
-                    path = self._get_oracle_fname()
-                    raise RuntimeError(f"{path} has no {error}. {INSTEAD}") from error
-            else:
-                self._rebuild(project)
-            self._refuse_other_objective()
-            if project.notes:
-                message = f"{self._project_dir}: {'; '.join(project.notes)}"
-                warnings.warn(message, RuntimeWarning, stacklevel=2)
-            self._settle(project)
-
-    def _rebuild(self, project: Project) -> None:
-        """Set the state by the trials alone."""
-        self.start_order = project.started
-        self.end_order = project.ended  # those that have not are left out later
-        self.ongoing_trials = {}
-        records = project.records
-        self._windows = {t: r["window"] for t, r in records.items() if "window" in r}
-        self.seed = next((r["seed"] for r in records.values() if "seed" in r), self.seed)
-        for trial_id in project.ended:
-            self.update_space(self.trials[trial_id].hyperparameters)
-        self._replay = None
-
-    def _settle(self, project: Project) -> None:
-        """Decide which trials have ended and which are run again; a crash may have split files."""
-        ended = {t for t in self.trials if _has_ended(self.trials[t])}
-        self.end_order = [t for t in self.end_order if t in ended]
-        late = ended - project.lost - set(self.end_order)
-        self.end_order += [t for t in project.ended if t in late]
-        for trial_id in self.trials.keys() - ended - set(self.start_order):
-            del self.trials[trial_id]  # it was never handed out
-        # A chief saves trials as ongoing that have ended. Its workers may have survived it.
-        ongoing = {w: t for w, t in self.ongoing_trials.items() if t.trial_id not in ended}
-        workers_may_live = self.worker_timeout is not None and is_chief_oracle()
-        self.ongoing_trials = ongoing if workers_may_live else {}
-        self.tuner_ids = set(project.oracle.get("tuner_ids", ())) if workers_may_live else set()
-        self._restored = set(self.ongoing_trials)
-        for trial in self.ongoing_trials.values():
-            self._display.on_trial_begin(trial)
-        elsewhere = {trial.trial_id for trial in self.ongoing_trials.values()}
-        started = [t for t in reversed(self.start_order) if t in self.trials]
-        self._retry_queue = [t for t in started if t not in ended and t not in elsewhere]
-        for trial_id in self._retry_queue:
-            self._forget_metrics(trial_id)
+            resume(self, read_project(self._project_dir))
 
     def _check_consecutive_failures(self) -> None:
         try:
@@ -397,15 +347,6 @@ class FractalOracle(keras_tuner.Oracle):
             if (trial := self.ongoing_trials.pop(worker, None)) is not None:
                 self._forget_metrics(trial.trial_id)
                 self._retry_queue.append(trial.trial_id)
-
-    def _refuse_other_objective(self) -> None:
-        for trial in self.trials.values():
-            if trial.status == "COMPLETED" and not trial.metrics.exists(self.objective.name):
-                raise RuntimeError(
-                    f"{self._project_dir} was searched for another objective: trial "
-                    f"{trial.trial_id} has {sorted(trial.metrics.metrics)}, and not "
-                    f"{self.objective.name!r}. {INSTEAD}"
-                )
 
     def _save_trial(self, trial: Any) -> None:
         trial_id = trial.trial_id
@@ -511,7 +452,3 @@ class FractalOracle(keras_tuner.Oracle):
         """ValueError if the first grid is larger than the budget; before the first trial only."""
         if self.strategy == "factorial" and self.max_trials and not self.trials:
             self._new_search(space_from_hyperparameters(self.hyperparameters), self.max_trials)
-
-
-def _has_ended(trial: Any) -> bool:
-    return trial.status == "FAILED" or (trial.status == "COMPLETED" and trial.score is not None)

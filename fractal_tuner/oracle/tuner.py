@@ -12,8 +12,9 @@ from keras_tuner.src.distribute.utils import is_chief_oracle
 from keras_tuner.src.engine import tuner_utils
 
 from fractal_tuner.oracle.files import read_state, write_whole
-from fractal_tuner.oracle.oracle import INSTEAD, FractalOracle
+from fractal_tuner.oracle.oracle import FractalOracle
 from fractal_tuner.oracle.project import holds_project
+from fractal_tuner.oracle.resume import INSTEAD
 from fractal_tuner.oracle.workers import patient_stub, signs_of_life
 from fractal_tuner.rungs import EPOCHS, INITIAL_EPOCH, PARENT
 
