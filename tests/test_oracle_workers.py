@@ -102,7 +102,7 @@ class Cluster:
     def start(self, *names):
         for name in names:
             arguments = (name, str(self.folder), self._port, self._options, self._fails)
-            process = PROCESSES.Process(target=play, args=arguments, name=name)
+            process = PROCESSES.Process(target=play, args=arguments, name=name, daemon=True)
             process.start()
             self._processes[name] = process
 
@@ -284,6 +284,6 @@ def test_a_search_killed_at_random_moments_goes_on_as_if_nothing_had_happened(tm
 
 def alone(folder, options):
     """A process that searches without workers."""
-    process = PROCESSES.Process(target=play_alone, args=(str(folder), options))
+    process = PROCESSES.Process(target=play_alone, args=(str(folder), options), daemon=True)
     process.start()
     return process
