@@ -713,6 +713,48 @@ def test_a_result_that_comes_before_the_trial_is_given_again_counts(tmp_path, cl
     assert oracle.end_order[:2] == [first.trial_id, second.trial_id]
 
 
+@pytest.fixture
+def as_chief(monkeypatch):
+    """Have this process be a chief."""
+    for name, value in {"TUNER_ID": "chief", "ORACLE_IP": "127.0.0.1", "ORACLE_PORT": "1"}.items():
+        monkeypatch.setenv(f"KERASTUNER_{name}", value)
+
+
+def started_again(folder):
+    oracle = make_oracle(folder, grid_of(9), max_trials=6, worker_timeout=10)
+    oracle.reload()
+    return oracle
+
+
+def test_a_chief_that_is_started_again_waits_for_its_workers(tmp_path, clock, as_chief):
+    _, first, second = with_workers(tmp_path, clock)
+    clock[0] = 0.0  # of another machine
+    oracle = started_again(tmp_path)
+    assert oracle.tuner_ids == {"a", "b"}
+    finish(oracle, second, 1.0)  # b has survived the first chief
+    assert oracle.create_trial("b").trial_id not in (first.trial_id, second.trial_id)
+    oracle.update_trial(first.trial_id, {"score": 3.0})
+    oracle = started_again(tmp_path)
+    again = oracle.create_trial("a")  # it was started anew, too
+    assert again.trial_id == first.trial_id
+    assert not again.metrics.exists("score")
+    clock[0] += 11
+    assert oracle.create_trial("c").trial_id == first.trial_id
+
+
+def test_a_chief_ends_a_search_of_which_too_many_trials_fail(tmp_path, as_chief):
+    options = {"max_consecutive_failed_trials": 2, "worker_timeout": 10}
+    oracle = make_oracle(tmp_path, two_dimensions(), **options)
+    first, second, third = (oracle.create_trial(worker) for worker in "abc")
+    finish(oracle, first, status="FAILED")
+    with pytest.warns(RuntimeWarning, match="the search ends early: Number of consecutive"):
+        finish(oracle, second, status="FAILED")
+    assert oracle.create_trial("a").status == "IDLE"
+    finish(oracle, third)
+    assert {oracle.create_trial(worker).status for worker in "abc"} == {"STOPPED"}
+    assert not oracle.tuner_ids
+
+
 def test_proposals_take_the_running_trials_into_account(tmp_path):
     oracle = make_oracle(tmp_path, two_dimensions())
     drive(oracle, hill, 12)

@@ -333,6 +333,8 @@ class FractalOracle(keras_tuner.Oracle):
             if not is_chief_oracle():
                 raise
             # Raised here it would end one worker, and the chief would wait for ever.
+            if self.failure is None:
+                warnings.warn(f"the search ends early: {error}", RuntimeWarning, stacklevel=2)
             self.failure = error
 
     def _hear_of(self, trial_id: str) -> None:
@@ -342,11 +344,12 @@ class FractalOracle(keras_tuner.Oracle):
                 self._attendance.hear(worker)
 
     def _give_up_silent_workers(self) -> None:
-        for worker in self._attendance.silent(self._tuner_ids | self.ongoing_trials.keys()):
+        workers = sorted(self._tuner_ids | self.ongoing_trials.keys())
+        for worker in self._attendance.silent(workers):
             self._tuner_ids.discard(worker)
             if (trial := self.ongoing_trials.pop(worker, None)) is not None:
                 self._forget_metrics(trial.trial_id)
-                self._retry_queue.append(trial.trial_id)
+                self._retry_queue.insert(0, trial.trial_id)  # the last one is the next
 
     def _save_trial(self, trial: Any) -> None:
         trial_id = trial.trial_id
