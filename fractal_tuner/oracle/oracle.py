@@ -31,10 +31,9 @@ from fractal_tuner.space import Params, SearchSpace
 _IDLE_PAUSE = 0.05  # seconds; Keras Tuner asks again at once
 
 
-class _Knowledge(NamedTuple):
-    """What an oracle knows when it is asked: the search that was told it; who trained how far."""
+class _Progress(NamedTuple):
+    """Who trained how far: the runs, and where their configurations stand."""
 
-    replay: Replay
     runs: dict[str, Run]
     standings: Standings
 
@@ -170,7 +169,7 @@ class FractalOracle(keras_tuner.Oracle):
     def search(self) -> Search:
         """The search, told all that the oracle knows; its scores are larger for better trials."""
         with alone(self):
-            return self._up_to_date().replay.search
+            return self._up_to_date(self._progress()).search
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """The next hyperparameters: RUNNING with "values", IDLE or STOPPED; never raises.
@@ -180,22 +179,23 @@ class FractalOracle(keras_tuner.Oracle):
         try:
             if self.failure is not None:
                 return {"status": "STOPPED", "values": None}
-            now = self._up_to_date()
-            if (values := self._continuation(trial_id, now)) is not None:
+            progress = self._progress()
+            if (values := self._continuation(trial_id, progress)) is not None:
                 return {"status": "RUNNING", "values": values}
-            for trial in now.replay.search.ask():
-                values, self._windows[trial_id] = now.replay.propose(trial_id, trial)
+            replay = self._up_to_date(progress)
+            for trial in replay.search.ask():
+                values, self._windows[trial_id] = replay.propose(trial_id, trial)
                 if self.rungs is not None:
                     values |= self.rungs.values()
                 return {"status": "RUNNING", "values": values}
-            search = now.replay.search
+            search = replay.search
             # The first trial to end may bring entries that are asked for while it runs.
             may_grow = not self.end_order and self.allow_new_entries and self.tune_new_entries
             if search.trials.pending and (search.stop_reason is None or may_grow):
                 return {"status": "IDLE", "values": None}
             if self.rungs is not None and self.ongoing_trials:  # others may go on when they end
                 return {"status": "IDLE", "values": None}
-            if (values := self._continuation(trial_id, now, is_last_call=True)) is not None:
+            if (values := self._continuation(trial_id, progress, is_last_call=True)) is not None:
                 return {"status": "RUNNING", "values": values}
         except Exception as error:  # a chief that raised would leave its workers waiting
             message = f"the search ends early: {type(error).__name__}: {error}"
@@ -203,18 +203,18 @@ class FractalOracle(keras_tuner.Oracle):
         return {"status": "STOPPED", "values": None}
 
     def _continuation(
-        self, trial_id: str, now: _Knowledge, *, is_last_call: bool = False
+        self, trial_id: str, progress: _Progress, *, is_last_call: bool = False
     ) -> Params | None:
         """The values of a trial that trains on where another one ended, if one is to do so now."""
         if self.rungs is None:
             return None
-        parent = self.rungs.next(now.runs, now.standings, is_last_call=is_last_call)
+        parent = self.rungs.next(*progress, is_last_call=is_last_call)
         if parent is None:
             return None
         if parent in self._windows:
             self._windows[trial_id] = self._windows[parent]
         values = self.trials[parent].hyperparameters.values
-        return {**values, **self.rungs.values(now.runs[parent].rung + 1, parent)}
+        return {**values, **self.rungs.values(progress.runs[parent].rung + 1, parent)}
 
     def create_trial(self, tuner_id: str) -> Any:
         with alone(self):
@@ -368,25 +368,32 @@ class FractalOracle(keras_tuner.Oracle):
         trial = self.trials[trial_id]
         trial.metrics = type(trial.metrics)()
 
-    def _up_to_date(self) -> _Knowledge:
-        """What is known of all configurations, in the order of starting and of ending."""
+    def _progress(self) -> _Progress:
         space = self.hyperparameters.space
         if self._replay is None or not self._replay.is_of(space):
             self._replay = Replay(space, self._new_search)
         rungs = self.rungs or self._highest_rung()
         runs = self._runs(rungs)
+        places = {}
+        if self.rungs is not None:
+            for trial_id in runs:
+                values = self.trials[trial_id].hyperparameters.values
+                places[trial_id] = self._replay.features(values)
+        return _Progress(runs, rungs.standings(runs, places))
+
+    def _up_to_date(self, progress: _Progress) -> Replay:
+        """The replay of all configurations, in the order of starting and of ending."""
+        runs, standings = progress
         begun = {t: run for t, run in runs.items() if run.parent not in runs}
         asked = [(t, self.trials[t].hyperparameters.values) for t in begun]
-        places = {t: self._replay.features(values) for t, values in asked if self.rungs}
-        standings = rungs.standings(runs, places)
         elsewhere = begun.keys() - set(self.end_order)
         ended = dict.fromkeys([t for t in begun if t in elsewhere] + self.end_order)
         still = begun.keys() - self._running()
         told = [self._outcome(t, *standings.get(t, (t, 0.0))) for t in ended if t in still]
-        if not self._replay.follow(asked, told, self._windows):
-            self._replay = Replay(space, self._new_search)
+        if self._replay is None or not self._replay.follow(asked, told, self._windows):
+            self._replay = Replay(self.hyperparameters.space, self._new_search)
             self._replay.follow(asked, told, self._windows)
-        return _Knowledge(self._replay, runs, standings)
+        return self._replay
 
     def _running(self) -> set[str]:
         return {t.trial_id for t in self.ongoing_trials.values()} | set(self._retry_queue)
