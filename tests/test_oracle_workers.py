@@ -52,7 +52,7 @@ class Recorded(FractalTuner):
             file.write(f"{what} {trial.trial_id} {self.tuner_id} {time.time()}\n")
 
 
-def play(name, folder, port, options, fails):
+def play(name, folder, port, options, trial_options):
     """The part of one process in a search."""
     os.environ["KERASTUNER_TUNER_ID"] = name
     os.environ["KERASTUNER_ORACLE_IP"] = "127.0.0.1"
@@ -60,7 +60,8 @@ def play(name, folder, port, options, fails):
     output = os.open(f"{folder}/{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(output, stream)
-    Recorded.fails = fails
+    for option, value in trial_options.items():
+        setattr(Recorded, option, value)
     Recorded(directory=folder, seed=0, **options).search(verbose=1)
 
 
@@ -90,9 +91,9 @@ def until(condition, said=str):
 class Cluster:
     """A chief and its workers on this machine; all of them are gone at the end."""
 
-    def __init__(self, folder, **options):
+    def __init__(self, folder, trials=None, **options):
         self.folder = folder
-        self._fails = options.pop("fails", False)
+        self._trials = trials or {}
         self._options = {"max_trials": 12, "worker_timeout": 3.0} | options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -101,7 +102,7 @@ class Cluster:
 
     def start(self, *names):
         for name in names:
-            arguments = (name, str(self.folder), self._port, self._options, self._fails)
+            arguments = (name, str(self.folder), self._port, self._options, self._trials)
             process = PROCESSES.Process(target=play, args=arguments, name=name, daemon=True)
             process.start()
             self._processes[name] = process
@@ -203,6 +204,14 @@ def test_the_trial_of_a_killed_worker_is_given_to_another_and_the_chief_ends(clu
         check_results(search)
 
 
+def test_a_trial_longer_than_the_timeout_is_left_to_its_worker(cluster):
+    with cluster(trials={"seconds": 6}, max_trials=3) as search:
+        search.start("chief", *WORKERS)
+        assert search.wait() == dict.fromkeys(("chief", *WORKERS), 0), search.log()
+        assert set(search.runs().values()) == {1}
+        assert len(search.runs()) == 3
+
+
 def last_of(worker, notes):
     return [note for note in notes if note[2] == worker][-1]
 
@@ -238,7 +247,7 @@ def test_a_search_goes_on_when_all_processes_are_killed_and_started_again(cluste
 
 
 def test_too_many_failures_end_all_workers_and_the_chief_says_so(cluster):
-    with cluster(fails=True, max_consecutive_failed_trials=3) as search:
+    with cluster(trials={"fails": True}, max_consecutive_failed_trials=3) as search:
         search.start("chief", *WORKERS)
         ends = search.wait()
         assert ends == {"chief": 1, **dict.fromkeys(WORKERS, 0)}, search.log()
