@@ -1,9 +1,12 @@
 """Successive halving inside Keras Tuner: who trains on, from where, and what the search learns."""
 
+import json
 import math
 import multiprocessing
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -346,3 +349,55 @@ def test_a_search_killed_in_another_process_goes_on_as_if_nothing_had_happened(t
     found = (broken / "runs").read_text().splitlines()
     assert list(dict.fromkeys(found)) == expected
     assert len(found) <= len(expected) + 3  # those that were running when they were killed
+
+
+DISTRIBUTED = """
+import keras, numpy as np
+from fractal_tuner import FractalTuner
+
+def build(hp):
+    hidden = keras.layers.Dense(hp.Int("units", 2, 9))
+    model = keras.Sequential([keras.layers.Input((3,)), hidden, keras.layers.Dense(1)])
+    rate = hp.Float("rate", 1e-4, 1e-1, sampling="log")
+    model.compile(keras.optimizers.Adam(rate), "mse")
+    return model
+
+keras.utils.set_random_seed(0)
+x = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+y = x @ np.array([1.0, -2.0, 0.5], "float32")
+tuner = FractalTuner(
+    build, "val_loss", max_trials=14, max_epochs=4, factor=2, seed=0, directory="."
+)
+tuner.search(x, y, validation_split=0.5, batch_size=10, verbose=0)
+"""
+
+
+@pytest.mark.slow
+def test_workers_train_on_what_others_have_begun(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    address = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": port}
+    processes = []
+    try:
+        for name in ("chief", "worker0", "worker1"):
+            env = os.environ | address | {"KERASTUNER_TUNER_ID": name, "OMP_NUM_THREADS": "1"}
+            with (tmp_path / f"{name}.log").open("w") as log:
+                command = [sys.executable, "-c", DISTRIBUTED]
+                process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log)
+            processes.append(process)
+        codes = [process.wait(timeout=300) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    logs = "\n".join(log.read_text() for log in sorted(tmp_path.glob("*.log")))
+    assert codes == [0, 0, 0], logs
+    trials = [
+        json.loads(file.read_text())
+        for file in (tmp_path / "untitled_project").glob("trial_*/trial.json")
+    ]
+    assert [trial["status"] for trial in trials] == ["COMPLETED"] * 14, logs
+    parents = [trial["hyperparameters"]["values"].get("tuner/trial_id") for trial in trials]
+    continued = [parent for parent in parents if parent is not None]
+    assert len(continued) == len(set(continued)) >= 3

@@ -70,12 +70,12 @@ class FractalOracle(keras_tuner.Oracle):
     points_per_dim, levels : int, default=5, 3
         Size of a factorial grid, and how many of them; not used by "zoom".
     max_epochs : int, optional
-        Epochs of a full training. With it, most configurations train for a few epochs only, and the
-        best ones go on, each time as a new trial; see :class:`~fractal_tuner.rungs.Rungs`.
-        Continuations count in ``max_trials``: a trial has about ``2 * min_epochs`` epochs in the
-        mean. As in Keras Tuner's Hyperband, the values of a trial hold "tuner/epochs" and
-        "tuner/initial_epoch", whose difference it trains for, and "tuner/trial_id", the trial it
-        continues. None, the default, trains each trial as ``search`` is told.
+        Epochs of a full training. With it, most configurations train for a few epochs only, and
+        those expected to be best go on, each time as a new trial that counts in ``max_trials``; see
+        :class:`~fractal_tuner.rungs.Rungs`. In the mean a trial trains for two or three times
+        ``min_epochs``. As in Keras Tuner's Hyperband, the values of a trial hold "tuner/epochs" and
+        "tuner/initial_epoch", between which it trains, and "tuner/trial_id", the trial it
+        continues. None trains each trial for the epochs that ``search`` is given.
     factor, min_epochs : int, default=3, 1
         Of ``factor`` trials with equal epochs the best goes on, to ``factor`` times as many; a new
         configuration trains for ``min_epochs`` or a little more. Only with ``max_epochs``.
