@@ -12,6 +12,8 @@ from keras_tuner.src.backend import io  # private (since 1.4.7)
 
 from fractal_tuner.oracle.files import State, read_state, trial_ids
 
+_OF_A_TRIAL = {"trial_id", "hyperparameters", "metrics", "score", "best_step", "status", "message"}
+
 
 @dataclass
 class Project:
@@ -64,6 +66,8 @@ def read_project(folder: str) -> Project:
     started = oracle.get("start_order", [])
     for trial_id in dict.fromkeys([*started, *trial_ids(folder)]):
         state, trouble = read_state(os.path.join(folder, f"trial_{trial_id}", "trial.json"))
+        if trouble is None and not state.keys() >= _OF_A_TRIAL:
+            state, trouble = {}, "is not the state of a trial"
         if trouble is None:
             project.trials[trial_id] = keras_tuner.engine.trial.Trial.from_state(state)
             project.records[trial_id] = state.get("search", {})

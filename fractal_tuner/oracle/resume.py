@@ -63,8 +63,9 @@ def _settle(oracle: FractalOracle, project: Project) -> None:
     """Decide which trials have ended, which run, and which are run again."""
     # A crash may have come between the writing of two files: the trials' own files are right.
     ended = {t for t in oracle.trials if _has_ended(oracle.trials[t])}
-    oracle.end_order = [t for t in oracle.end_order if t in ended]
-    late = ended - project.lost - set(oracle.end_order)
+    known = ended - project.lost  # what is lost is no failure in a row of failures
+    oracle.end_order = [t for t in oracle.end_order if t in known]
+    late = known - set(oracle.end_order)
     oracle.end_order += [t for t in project.ended if t in late]
     for trial_id in oracle.trials.keys() - ended - set(oracle.start_order):
         del oracle.trials[trial_id]  # it was never handed out
