@@ -68,6 +68,8 @@ class Rungs:
     ----------
     epochs : tuple of int
         Of each rung, counted from the beginning.
+    n_runs : int
+        How many runs there are at most, if none fails, when the first one trains fully.
 
     Raises
     ------
@@ -100,6 +102,7 @@ class Rungs:
         while lowest * self.factor ** (n_below + 1) <= top:
             n_below += 1
         self.epochs = tuple(-(-top // self.factor**k) for k in range(n_below, -1, -1))
+        self.n_runs = sum(self.factor**k for k in range(n_below + 1))
 
     def values(self, rung: int = 0, parent: str | None = None) -> dict[str, Any]:
         """What a trial is told of its run, under the names that Hyperband has for it."""

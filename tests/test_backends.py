@@ -34,7 +34,7 @@ def search(max_trials):
 keras.utils.set_random_seed(0)
 x = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
 y = x @ np.array([1.0, -2.0, 0.5], "float32")
-search(5)
+search(7)
 tuner = search(9)  # goes on
 (model,) = tuner.get_best_models()
 best = tuner.oracle.get_best_trials()[0]

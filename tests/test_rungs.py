@@ -52,6 +52,22 @@ def at(rung, *scores, prefix="r"):
     return {f"{prefix}{rung}{i}": Run(rung, score=s) for i, s in enumerate(scores)}
 
 
+@pytest.mark.parametrize(("max_epochs", "factor"), [(9, 3), (27, 3), (16, 2), (5, 7)])
+@pytest.mark.parametrize("disappoint", [False, True])
+def test_the_first_full_training_comes_with_the_run_that_is_promised(
+    max_epochs, factor, disappoint
+):
+    rungs, runs = Rungs(max_epochs, factor), {}
+    while not any(run.rung == len(rungs.epochs) - 1 for run in runs.values()):
+        parent, name = following(rungs, runs), f"r{len(runs)}"
+        if parent is None:
+            runs[name] = Run(0, score=-float(len(runs)))
+        else:
+            score = -float(len(runs)) if disappoint else runs[parent].score
+            runs[name] = Run(runs[parent].rung + 1, parent=parent, score=score)
+    assert len(runs) <= rungs.n_runs if disappoint else len(runs) == rungs.n_runs
+
+
 def test_one_of_three_trains_on_when_three_are_known():
     rungs = Rungs(9)
     assert following(rungs, {}) is None

@@ -72,10 +72,11 @@ class FractalOracle(keras_tuner.Oracle):
     max_epochs : int, optional
         Epochs of a full training. With it, most configurations train for a few epochs only, and
         those expected to be best go on, each time as a new trial that counts in ``max_trials``; see
-        :class:`~fractal_tuner.rungs.Rungs`. In the mean a trial trains for two or three times
-        ``min_epochs``. As in Keras Tuner's Hyperband, the values of a trial hold "tuner/epochs" and
-        "tuner/initial_epoch", between which it trains, and "tuner/trial_id", the trial it
-        continues. None trains each trial for the epochs that ``search`` is given.
+        :class:`~fractal_tuner.rungs.Rungs`, of whose ``n_runs`` it must be no less. In the mean a
+        trial trains for two or three times ``min_epochs``. As in Keras Tuner's Hyperband, the
+        values of a trial hold "tuner/epochs" and "tuner/initial_epoch", between which it trains,
+        and "tuner/trial_id", the trial it continues. None trains each trial for the epochs that
+        ``search`` is given.
     factor, min_epochs : int, default=3, 1
         Of ``factor`` trials with equal epochs the best goes on, to ``factor`` times as many; a new
         configuration trains for ``min_epochs`` or a little more. Only with ``max_epochs``.
@@ -162,6 +163,12 @@ class FractalOracle(keras_tuner.Oracle):
             raise ValueError("factor and min_epochs need max_epochs, which is None")
         if self.rungs is not None and strategy != "zoom":
             raise ValueError(f"max_epochs needs strategy='zoom', got {strategy!r}")
+        if self.rungs is not None and max_trials and max_trials < self.rungs.n_runs:
+            raise ValueError(
+                f"max_trials must be at least {self.rungs.n_runs}, got {max_trials}: so many it may "
+                f"take until a configuration trains for max_epochs={max_epochs}; with larger "
+                "min_epochs it takes fewer"
+            )
         self._windows: dict[str, dict[str, Any]] = {}
         self._replay: Replay | None = None
 
