@@ -222,7 +222,7 @@ def test_workers_wait_where_another_trial_may_let_them_go_on(tmp_path):
         ({"factor": 1}, ValueError, "factor must be at least 2, got 1"),
         ({"min_epochs": 10}, ValueError, "min_epochs must be at most max_epochs=9, got 10"),
         ({"max_epochs": None, "factor": 4}, ValueError, "factor and min_epochs need max_epochs"),
-        ({"max_trials": 12}, ValueError, "max_trials must be at least 13, got 12: it may"),
+        ({"max_trials": 12}, ValueError, "max_trials must be at least 13, got 12: it may take"),
         ({"strategy": "factorial"}, ValueError, "max_epochs needs strategy='zoom'"),
     ],
 )

@@ -165,8 +165,8 @@ class FractalOracle(keras_tuner.Oracle):
             raise ValueError(f"max_epochs needs strategy='zoom', got {strategy!r}")
         if self.rungs is not None and max_trials and max_trials < self.rungs.n_runs:
             raise ValueError(
-                f"max_trials must be at least {self.rungs.n_runs}, got {max_trials}: so many it may "
-                f"take until a configuration trains for max_epochs={max_epochs}; with larger "
+                f"max_trials must be at least {self.rungs.n_runs}, got {max_trials}: it may take "
+                f"that many until a configuration trains for max_epochs={max_epochs}; with larger "
                 "min_epochs it takes fewer"
             )
         self._windows: dict[str, dict[str, Any]] = {}
