@@ -401,6 +401,11 @@ def test_a_bad_option_is_named_at_once(tmp_path, options, message):
         FractalTuner(lambda hp: None, "loss", hyperparameters=hp, directory=tmp_path, **options)
 
 
+def test_a_tuner_needs_a_hypermodel_or_a_run_trial(tmp_path):
+    with pytest.raises(ValueError, match="hypermodel=None"):
+        FractalTuner(None, "loss", directory=tmp_path)
+
+
 @pytest.mark.parametrize("options", [{"max_trials": -1}, {"max_trials": 2.5}, {"seed": 1.5}])
 def test_an_invalid_budget_or_seed_is_named_at_once(options):
     with pytest.raises((TypeError, ValueError), match=next(iter(options))):

@@ -121,16 +121,17 @@ class FractalTuner(keras_tuner.Tuner):
         super().on_search_begin()
         self.save()
 
-    def run_trial(self, trial: Any, *fit_args: Any, **fit_kwargs: Any) -> Any:
-        """Train a trial's model; see ``keras_tuner.Tuner.run_trial``.
+    def _build_and_fit_model(self, trial: Any, *fit_args: Any, **fit_kwargs: Any) -> Any:
+        """Train a trial's model once.
 
         With ``max_epochs``, from its "tuner/initial_epoch" to its "tuner/epochs". One that
         continues another trial begins with the weights and the optimizer of that one's best epoch.
         """
+        # Not in run_trial: Keras Tuner looks whether it is overridden where no hypermodel is given.
         values = trial.hyperparameters.values
         if EPOCHS in values:
             fit_kwargs |= {"epochs": values[EPOCHS], "initial_epoch": values[INITIAL_EPOCH]}
-        return super().run_trial(trial, *fit_args, **fit_kwargs)
+        return super()._build_and_fit_model(trial, *fit_args, **fit_kwargs)
 
     def _build_hypermodel(self, hp: Any) -> Any:
         model = super()._build_hypermodel(hp)
