@@ -184,6 +184,25 @@ def test_a_continued_search_may_train_longer(tmp_path):
     assert longer.trials[values["tuner/trial_id"]].hyperparameters.values["tuner/epochs"] == 9
 
 
+def test_trials_of_hyperband_train_on(tmp_path):
+    theirs = keras_tuner.oracles.HyperbandOracle(
+        SCORE, max_epochs=9, seed=1, hyperparameters=two_dimensions()
+    )
+    theirs._set_project_dir(str(tmp_path), "project")
+    theirs.verbose = 0
+    tried = drive(theirs, n_trials=9)  # those of the first round, each for one epoch
+    assert {values["tuner/epochs"] for values in tried} == {1}
+    theirs.save()
+    oracle = make_oracle(tmp_path)
+    oracle.reload()
+    assert len(oracle.search.trials.told) == 9
+    (values,) = drive(oracle, n_trials=1)
+    assert values["tuner/epochs"] == 3
+    best = max(theirs.trials.values(), key=lambda trial: trial.score)
+    assert values["tuner/trial_id"] == best.trial_id
+    assert own(values) == own(best.hyperparameters.values)
+
+
 def test_workers_never_wait_in_a_large_space_and_each_run_is_made_once(tmp_path):
     oracle = make_oracle(tmp_path, max_trials=50)
     running = {worker: oracle.create_trial(worker) for worker in ("w0", "w1", "w2")}
