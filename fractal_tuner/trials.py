@@ -112,7 +112,8 @@ class TrialLog:
     ----------
     space : SearchSpace
     journal : path, optional
-        File that keeps the trials. If it exists it is continued: its trials are in the log at once.
+        File that keeps the trials; "~" is the user's folder. If it exists it is continued: its
+        trials are in the log at once.
     header : mapping, optional
         What must be the same when a journal is continued; plain JSON. A seed that is None is drawn,
         or taken from the journal.
@@ -367,7 +368,7 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         if self.path.exists() and not self.path.is_file():
             raise ValueError(f"{self.path} cannot be a journal: it is no regular file")
         if self.path.parent.exists() and not self.path.parent.is_dir():
@@ -395,7 +396,7 @@ class Journal:
     @staticmethod
     def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         """The records of a journal; a torn last line is left out."""
-        return _parse(Path(path).read_bytes(), str(path))[0]
+        return _parse(Path(path).expanduser().read_bytes(), str(path))[0]
 
     def append(self, *records: Mapping[str, Any], sync: bool = True) -> None:
         """Write records at once; with ``sync`` they are on the disk when the call returns.

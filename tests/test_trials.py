@@ -187,6 +187,15 @@ def test_folders_of_a_journal_are_made(tmp_path):
     assert (tmp_path / "a" / "b" / "search.jsonl").stat().st_size > 0
 
 
+def test_a_journal_may_be_in_the_user_s_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    filled("~/search.jsonl").close()
+    assert [file.name for file in tmp_path.iterdir()] == ["search.jsonl"]
+    assert len(TrialLog.read("~/search.jsonl", SPACE).told) == 4
+
+
 def test_every_line_is_json_with_version_sequence_number_and_checksum(path):
     filled(path).close()
     lines = [json.loads(line) for line in path.read_text("ascii").splitlines()]
