@@ -58,9 +58,9 @@ class FractalSearchCV(BaseSearchCV):
         Must have ``fit``, and ``score`` unless ``scoring`` is given. It is cloned, never fitted.
     param_distributions : dict, list of dicts, or SearchSpace
         For each parameter a list of values, a frozen scipy distribution, or a dimension such as
-        ``Real(1e-3, 1e3, log=True)``. A list of dicts is a union of spaces. Numbers in a list are
-        searched on their own scale, anything else as categories; values reach the estimator as
-        they were given.
+        ``Real(1e-3, 1e3, log=True)``. A list of dicts is a union of spaces; an empty dict is one
+        candidate, the estimator as it is. Numbers in a list are searched on their own scale,
+        anything else as categories; values reach the estimator as they were given.
     n_iter : int or None, default=50
         Number of candidates to evaluate. A finite space is covered once, and then the search ends.
         None sets no limit.
@@ -291,6 +291,7 @@ class FractalSearchCV(BaseSearchCV):
             self._enqueue_earlier(search)
             for name in _FITTED:  # by an earlier fit; whatever was wrong is known by now
                 self.__dict__.pop(name, None)
+            self._is_searching = True
             evaluation.begin(search, callback_ctx)
             try:
                 while batch := search.ask(size):
@@ -308,9 +309,16 @@ class FractalSearchCV(BaseSearchCV):
 
     def _keep(self, search: Search, evaluation: Evaluation) -> None:
         """Put the search on self, at its end: tasks carry a copy of self (since 1.9)."""
+        self.__dict__.pop("_is_searching", None)
         self.search_, self.trials_ = search, search.trials
         self.stop_reason_ = search.stop_reason
         self._test_ratio = evaluation.test_ratio
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())  # which may be the very dict of the object
+        if state.pop("_is_searching", False):  # for a task, which needs no earlier search
+            state["warm_start_from"] = None
+        return state
 
     def _enqueue_earlier(self, search: Search) -> None:
         if self.warm_start_from is None:
@@ -361,6 +369,8 @@ class FractalSearchCV(BaseSearchCV):
             return int(super()._select_best_index(refit, refit_metric, results))
         from fractal_tuner.analysis.choice import robust_best
 
+        if all(trial.status == "failed" for trial in self.search_.trials.told):
+            return int(super()._select_best_index(True, refit_metric, results))
         chosen = robust_best(self.search_.trials, test_ratio=self._test_ratio)
         return [trial.id for trial in self._rows(self.search_)].index(chosen.id)
 
@@ -388,6 +398,12 @@ class FractalSearchCV(BaseSearchCV):
             )
         if self.strategy != "zoom" and self.warm_start_from is not None:
             raise ValueError("warm_start_from needs strategy='zoom': a grid has its own points")
+        if self.strategy != "zoom" and self.tolerance is not None:
+            raise ValueError("tolerance needs strategy='zoom': a grid ends when it is complete")
+        if self.warm_start_from is self:
+            raise ValueError(
+                "warm_start_from is this very search, which fit begins anew: give its cv_results_"
+            )
         options: dict[str, Any] = {
             "max_trials": self.n_iter,
             "journal": self.journal,
@@ -395,14 +411,16 @@ class FractalSearchCV(BaseSearchCV):
             "max_time": self.max_time,
             "target_score": self.target_score,
         }
-        if self.strategy == "zoom":
-            options |= {"seed": self._seed(), "tolerance": self.tolerance}
-            return ZoomSearch(space, noise=False, **options)
-        options |= {"points_per_dim": self.points_per_dim, "levels": self.levels}
         try:
+            if self.strategy == "zoom":
+                options |= {"seed": self._seed(), "tolerance": self.tolerance}
+                return ZoomSearch(space, noise=False, **options)
+            options |= {"points_per_dim": self.points_per_dim, "levels": self.levels}
             return FactorialZoom(space, **options)
-        except ValueError as error:  # the budget has another name here
-            raise ValueError(str(error).replace("max_trials", "n_iter")) from None
+        except (TypeError, ValueError) as error:
+            if "max_trials" not in str(error):
+                raise
+            raise type(error)(str(error).replace("max_trials", "n_iter")) from None  # its name here
 
     def _seed(self) -> int | None:
         if self.random_state is None and self.journal is not None:
@@ -445,7 +463,7 @@ class FractalSearchCV(BaseSearchCV):
         search.tell(
             trial.id,
             float(np.mean(scores)),
-            error=errors[0].strip().splitlines()[-1] if failed else None,
+            error=_in_a_line(errors[0]) if failed else None,
             folds=scores,
             details={"folds": [_as_floats(fold) for fold in results]},
         )
@@ -501,6 +519,12 @@ class FractalSearchCV(BaseSearchCV):
         return {"folds": out}
 
 
+def _in_a_line(fit_error: str) -> str:
+    """Kind and message of the exception in a traceback, whose message may have several lines."""
+    last = fit_error.rpartition("Traceback (most recent call last):\n")[2].strip("\n")
+    return next((line for line in last.splitlines() if line and line[0] != " "), last)
+
+
 def _as_floats(fold: Fold) -> Fold:
     """One result with plain floats, as JSON needs them; floats kept as strings come back too."""
     return {
@@ -526,13 +550,17 @@ def _beatable(fold: Fold) -> Fold:
 
 def _space_of(given: Any) -> SearchSpace:
     """The space; if it is a faulty grid of lists, the error is in the host's words."""
+    if isinstance(given, Mapping) and not given:
+        given = [given]  # to the host, a grid of one candidate: the estimator as it is
     try:
         return as_space(given)
     except (TypeError, ValueError):
         grids = [given] if isinstance(given, Mapping) else given
         if all(isinstance(grid, Mapping) for grid in grids):
             values = [value for grid in grids for value in grid.values()]
-            if not any(isinstance(v, Dimension) or hasattr(v, "rvs") for v in values):
+            others = (isinstance(v, Dimension) or hasattr(v, "rvs") for v in values)
+            scalars = (getattr(v, "shape", None) == () for v in values)  # make it stumble
+            if not any(others) and not any(scalars):
                 ParameterGrid(grids)
         raise
 

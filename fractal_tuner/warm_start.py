@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fractal_tuner.dimensions import Categorical
 from fractal_tuner.search.lattice import Lattice
 from fractal_tuner.search.zoom import basin_heads
 from fractal_tuner.space import Key, SearchSpace, as_space
@@ -99,12 +100,26 @@ def starting_points(
 
 
 def _key(space: SearchSpace, params: dict[str, Any]) -> Key:
-    """The key of earlier parameters; of a table's floats, those that are whole may be integers."""
+    """The key of earlier parameters.
+
+    A table's whole floats may be integers, and its texts, or the estimators of another search,
+    choices that are written alike.
+    """
     try:
         return space.key(params, ignore_others=True)
     except ValueError:
-        whole = {
-            name: int(value) if isinstance(value, float) and value.is_integer() else value
-            for name, value in params.items()
-        }
-        return space.key(whole, ignore_others=True)
+        meant = {name: _meant(space, name, value) for name, value in params.items()}
+        return space.key(meant, ignore_others=True)
+
+
+def _meant(space: SearchSpace, name: str, value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    listed = [
+        choice
+        for parameter in space.parameters
+        if parameter.name == name and isinstance(parameter.dimension, Categorical)
+        for choice in parameter.dimension.choices
+    ]
+    alike = [choice for choice in listed if str(choice) == str(value)]
+    return alike[0] if len(alike) == 1 else value

@@ -145,6 +145,13 @@ def test_the_space_may_have_the_name_that_grid_search_gives_it():
             FractalSearchCV(SVC(), **options).fit(X, Y)
 
 
+@pytest.mark.parametrize("strategy", ["zoom", "factorial"])
+def test_an_empty_grid_is_one_candidate(strategy):
+    search = FractalSearchCV(SVC(), {}, strategy=strategy).fit(X, Y)
+    same_results(search.cv_results_, GridSearchCV(SVC(), {}).fit(X, Y).cv_results_)
+    assert search.best_params_ == {}
+
+
 def test_a_list_longer_than_points_per_dim_is_a_grid_of_all_its_values():
     grid = {"C": np.logspace(-2, 2, 9), "kernel": ["linear", "rbf"]}
     search = FractalSearchCV(SVC(), grid, strategy="factorial", levels=1, n_iter=18, cv=3)
@@ -425,6 +432,20 @@ def test_a_failing_candidate_is_recorded_and_does_not_end_the_search():
     assert search.best_params_ == {"x": 0.3, "fail": False}
 
 
+class Wordy(Bowl):
+    """Fails in several lines, or without a word."""
+
+    def fit(self, X, y=None):
+        raise ValueError(*(["no rows:\n  X\n  y\n"] if self.x else []))
+
+
+def test_an_error_is_recorded_with_its_kind_and_the_first_line_of_its_message():
+    search = bowl({"x": [0, 1]}, estimator=Wordy())
+    with pytest.raises(ValueError, match="All the 6 fits failed"):
+        search.fit(X, Y)
+    assert {trial.error for trial in search.trials_} == {"ValueError", "ValueError: no rows:"}
+
+
 def test_a_number_for_error_score_counts_as_in_scikit_learn():
     search = bowl({"x": [0.1, 0.2], "fail": [True, False]}, error_score=-5)
     with pytest.warns(FitFailedWarning):
@@ -487,6 +508,14 @@ def test_robust_refits_one_of_those_that_cannot_be_told_from_the_best():
     assert search.best_estimator_.get_params()["max_depth"] == chosen.params["max_depth"]
 
 
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite:UserWarning")
+def test_robust_is_as_scikit_learn_where_no_score_is_finite():
+    options = {"estimator": Bowl(nan=True), "space": {"x": [0.1, 0.2]}}
+    robust, plain = (bowl(**options, refit=refit).fit(X, Y) for refit in ("robust", True))
+    assert robust.best_params_ == plain.best_params_
+    assert np.isnan(robust.best_score_)
+
+
 def test_robust_needs_one_metric():
     search = bowl(scoring=["accuracy", "f1_macro"], refit="robust")
     with pytest.raises(ValueError, match=r"needs one metric, got \['accuracy', 'f1_macro'\]"):
@@ -532,16 +561,18 @@ def test_the_corrected_best_is_nearer_to_the_true_score():
 @pytest.mark.parametrize(
     ("space", "options", "message"),
     [
-        ({}, {}, "empty"),
         ([], {}, "empty"),
         ({"x": []}, {}, "'x'.*non-empty"),
         ({"x": "abc"}, {}, "'x'.*'abc'"),
         ({"x": 3}, {}, "'x'.*3"),
+        ({"x": np.array(3)}, {}, "'x'.*3"),
         ([("x", [1]), ("x", [2])], {}, "list of search spaces needs dicts"),
         ({"zz": [1, 2]}, {}, "'zz' for estimator Bowl.*'fail', 'kind', 'log', 'nan', 'x', 'y'"),
         ({"x__y": [1, 2]}, {}, "Invalid parameter 'x__y'"),
         (PLANE, {"n_iter": 0}, "'n_iter'.*range.*Got 0"),
         (PLANE, {"n_iter": 2.5}, "'n_iter'.*Got 2.5"),
+        (PLANE, {"n_iter": True}, "n_iter must be an integer, got True"),
+        (PLANE, {"strategy": "factorial", "tolerance": 0.1}, "tolerance needs strategy='zoom'"),
         (PLANE, {"strategy": "grid"}, "'strategy'.*Got 'grid'"),
         (PLANE, {"batch_size": 0}, "'batch_size'"),
         (PLANE, {"max_time": 0}, "'max_time'"),

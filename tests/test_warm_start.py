@@ -1,6 +1,7 @@
 """A search that knows an earlier one begins with its best candidates, where they fit."""
 
 import csv
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -264,6 +265,18 @@ def test_choices_are_the_objects_of_the_new_space():
     assert search.trials_[0].params["clf"] is earlier.best_params_["clf"]
 
 
+def test_choices_that_are_written_alike_are_taken_for_each_other(tmp_path):
+    rows = [(SVC(), 0.1), (SVC(C=2), 0.3), (KNeighborsClassifier(), 0.2)]
+    choices = [KNeighborsClassifier(), SVC(), SVC(C=2)]
+    pd.DataFrame(results(rows, ("clf",))["params"]).assign(score=[0.1, 0.3, 0.2]).to_csv(
+        tmp_path / "table.csv", index=False
+    )
+    for source in (results(rows, ("clf",)), tmp_path / "table.csv"):
+        assert starting_points(source, {"clf": choices})[0]["clf"] is choices[2]
+    with pytest.warns(UserWarning, match="1 of 3 complete trials do not fit"):  # which of the two?
+        starting_points(results(rows, ("clf",)), {"clf": [*choices, SVC(C=2)]})
+
+
 def test_a_journal_cannot_give_back_objects_but_everything_else(tmp_path):
     space = {"x": [0.1, 0.3], "kind": ["round", None, np.array([1.0])]}
     earlier = fitted(space, journal=tmp_path / "j")
@@ -330,6 +343,23 @@ def test_a_clone_keeps_the_earlier_search():
     assert clone(later).warm_start_from is earlier
     assert cross_val_score(later, X, Y, cv=2, error_score="raise").max() <= 0
     assert params(clone(later).fit(X, Y))[0] == earlier.best_params_
+
+
+def test_the_earlier_search_is_not_the_search_itself():
+    search = fitted()
+    with pytest.raises(ValueError, match="warm_start_from is this very search"):
+        search.set_params(warm_start_from=search).fit(X, Y)
+    assert len(search.trials_) == 8
+
+
+@pytest.mark.slow
+def test_workers_do_not_need_the_earlier_search(tmp_path):
+    with ZoomSearch(PLANE, max_trials=5, seed=0, journal=tmp_path / "j") as earlier:
+        trial = earlier.ask()[0]
+        earlier.tell(trial.id, 1.0)  # its journal is open, so that it cannot be copied
+        search = fitted(warm_start_from=earlier, n_jobs=2)
+    assert params(search)[0] == trial.params
+    assert pickle.loads(pickle.dumps(search)).warm_start_from.trials[0].params == trial.params
 
 
 @pytest.mark.parametrize("source", [3, [{"x": 0.5}], Bowl(), "missing.csv"])
