@@ -277,8 +277,8 @@ class FractalOracle(keras_tuner.Oracle):
             finally:  # after an exception, too, it would be waited for as an ongoing one
                 left = {w: t for w, t in self.ongoing_trials.items() if t.trial_id != trial_id}
                 self.ongoing_trials = left
-            left = dict.fromkeys(self._retry_queue)
-            self._retry_queue = [t for t in left if t not in self.end_order]
+            queue = dict.fromkeys(self._retry_queue)  # two workers may have failed with one trial
+            self._retry_queue = [t for t in queue if t not in self.end_order]
             for waiting in self._retry_queue:
                 self._forget_metrics(waiting)
 
