@@ -14,14 +14,12 @@ import numpy as np
 import pytest
 
 keras_tuner = pytest.importorskip("keras_tuner")
+if sys.platform == "win32":
+    pytest.skip("Windows has no kill -9 and no fork server", allow_module_level=True)
 
 from fractal_tuner import FractalTuner  # noqa: E402
 
-pytestmark = [
-    pytest.mark.keras,
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9"),
-]
+pytestmark = [pytest.mark.keras, pytest.mark.slow]
 
 WORKERS = ("worker0", "worker1", "worker2")
 PATIENCE = 120  # seconds, for a machine that is busy with other things
