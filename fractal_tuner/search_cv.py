@@ -291,8 +291,8 @@ class FractalSearchCV(BaseSearchCV):
             self._enqueue_earlier(search)
             for name in _FITTED:  # by an earlier fit; whatever was wrong is known by now
                 self.__dict__.pop(name, None)
-            self._is_searching = True
             evaluation.begin(search, callback_ctx)
+            self._is_searching = True
             try:
                 while batch := search.ask(size):
                     # A batch whose asks were interrupted is made whole, as if they had not been.
