@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +58,17 @@ class Map:
 
     @classmethod
     def smoothed(
-        cls, landscape: Landscape, n_lines: int = _CELLS, bandwidth: ArrayLike | None = None
+        cls,
+        landscape: Landscape,
+        n_lines: int = _CELLS,
+        bandwidth: ArrayLike | None = None,
+        *,
+        measured: Landscape | None = None,
     ) -> Map:
         """The map of smoothed scores, on the landscape's own grid or on one of ``n_lines``.
 
-        As :meth:`fractal_tuner.Landscape.smoothed`, with its ``bandwidth``.
+        As :meth:`fractal_tuner.Landscape.smoothed`, with its ``bandwidth``. Of ``measured`` are
+        all scores that support the map, where ``landscape`` has some of them.
 
         A smoothed score is kept between the lowest and the highest score: beyond lies what a fitted
         plane makes up.
@@ -74,7 +81,8 @@ class Map:
         shown = landscape.smoothed(bandwidth, at=map_places(landscape, n_lines))
         scores = landscape.known[1]
         return cls.of(
-            shown.with_scores(np.clip(shown.scores, scores.min(), scores.max())), landscape
+            shown.with_scores(np.clip(shown.scores, scores.min(), scores.max())),
+            measured or landscape,
         )
 
     @property
@@ -176,7 +184,8 @@ def _support(shown: Landscape, measured: Landscape) -> tuple[np.ndarray, np.ndar
     On the grid of the scores: the cells that have one, and these with all beside them. Elsewhere,
     both times: places that are not farther from the nearest score than that score is from the third
     to it (the second over one axis), where scores are as dense as around it; and 0.15 at most.
-    Between the values of an axis that has few there is nothing to be far from.
+    Where they crowd, as around the best, they reach as far as those of an even grid of as many
+    would have to. Between the values of an axis that has few there is nothing to be far from.
     """
     known = np.isfinite(measured.scores)
     if measured.is_grid and shown.scores.shape == measured.scores.shape:
@@ -194,7 +203,8 @@ def _support(shown: Landscape, measured: Landscape) -> tuple[np.ndarray, np.ndar
     beside = np.asarray(tree.query(places, k=[k])[0])[:, 0]
     distance, nearest = tree.query(shown.coordinates)
     step = max(Scale(axis.dimension).step for axis in shown.axes)
-    reach = np.clip(beside, _SHORTEST, _FARTHEST).clip(0.6 * step)
+    evenly = 0.5 * math.sqrt(shown.n_dims) * len(places) ** (-1.0 / shown.n_dims)
+    reach = np.clip(beside, max(_SHORTEST, evenly), _FARTHEST).clip(0.6 * step)
     near = (distance <= reach[nearest]).reshape(shown.scores.shape)
     return near, near
 

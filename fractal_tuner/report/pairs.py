@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from fractal_tuner import words
+from fractal_tuner.axes import Axis
 from fractal_tuner.landscape import Landscape
 from fractal_tuner.report.display import Display, Told, marked_of, parameters_by_name
 from fractal_tuner.report.drawing import (
@@ -231,18 +233,23 @@ def _smoothed(trials: TrialLog, told: Told, i: int, j: int) -> Map | None:
     if "category" in (told.scales[i].kind, told.scales[j].kind):
         return None
     shown = np.flatnonzero(np.isfinite(told.score) & ~np.isnan(told.unit[:, [i, j]]).any(axis=1))
-    if len(shown) > _MOST_SCORES:
-        shown = np.sort(np.random.default_rng(0).choice(shown, _MOST_SCORES, replace=False))
     if not len(shown):
         return None
-    points = Landscape.from_points(told.unit[shown][:, [i, j]], told.score[shown])
+    parameters = (trials.space.parameters[told.parameters[k]] for k in (i, j))
+    axes = tuple(Axis(str(p.name), p.dimension) for p in parameters)
+    places, scores = told.unit[shown][:, [i, j]], told.score[shown]
+    measured = replace(Landscape.from_points(places, scores), axes=axes)
+    some = measured
+    if len(shown) > _MOST_SCORES:
+        few = np.sort(np.random.default_rng(0).choice(len(shown), _MOST_SCORES, replace=False))
+        some = replace(Landscape.from_points(places[few], scores[few]), axes=axes)
     try:
-        found = Map.smoothed(points, _CELLS, _bandwidth(points))
+        found = Map.smoothed(some, _CELLS, _bandwidth(some), measured=measured)
     except ValueError:  # too few, or on a line
         return None
     if not found.known.any():  # they lie between the cells
         return None
-    return Map((told.scales[i], told.scales[j]), found.lines, found.values, found.known)
+    return found
 
 
 def _bandwidth(points: Landscape) -> np.ndarray | None:
