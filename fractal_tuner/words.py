@@ -135,7 +135,7 @@ def sentence(text: str) -> str:
     >>> sentence("two files were torn")
     'Two files were torn.'
     """
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
 def clean(text: object, length: int = _NAME_LENGTH) -> str:

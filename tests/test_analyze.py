@@ -278,6 +278,18 @@ def test_trials_that_were_all_pruned_are_said_to_be():
     assert "2 trials ended, none with a score: 2 pruned" in rules.nothing_scored(report).text
 
 
+def test_a_search_that_has_not_ended_is_said_to_run():
+    assert analyze(log_of([0.1, 0.3], pending=2)).trust[-1].endswith("2 trials still ran.")
+    assert analyze(log_of([0.1, 0.3])).trust[-1].endswith("was not recorded.")
+
+
+@pytest.mark.parametrize(("low", "said"), [(0.5, "y matters most"), (0.1, "y seems to matter")])
+def test_what_matters_most_is_said_with_its_doubt(low, said):
+    share = {"x": Estimate(0.3, 0.1, 0.5, 50), "y": Estimate(0.7, low, 0.9, 50)}
+    report = report_of(FALLING, findings={"importance": Importance(share, share, {}, 0.9, 50)})
+    assert said in report.to_markdown()
+
+
 def test_a_search_of_another_tool_has_no_zoom_path():
     def ids(record):
         return [section.id for section in sections(analyze(record))]

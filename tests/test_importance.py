@@ -86,7 +86,7 @@ def test_a_union_of_spaces_has_a_share_for_its_members():
     space = SearchSpace.union([{"x": Real(0, 1)}, {"y": Real(0, 1)}])
     keys = [space.key_from_unit(u) for u in np.random.default_rng(0).random((60, 3))]
     found = importance(logged(space, keys, [float(key[0]) for key in keys]))
-    assert found.main["(member)"].value > 0.9
+    assert found.main["(sub-space)"].value > 0.9
 
 
 def test_a_search_s_own_trials_give_the_order_of_its_dimensions():

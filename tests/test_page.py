@@ -302,6 +302,27 @@ def test_equal_scores_are_not_drawn_in_one_colour_again_and_again():
     assert not {DistributionDisplay, ContourDisplay, ParallelCoordinatesDisplay} & set(kinds)
 
 
+def test_a_map_that_cannot_be_made_is_a_sentence():
+    (landscape,) = [s for s in sections(told([0.1, 0.5])) if s.id == "landscape"]
+    assert [d.kind for d in landscape.displays] == ["raw"]
+    assert "smoothed scores (a plane over 2 axes needs 4 scores, got 2)" in landscape.text[-1]
+
+
+def test_a_view_of_the_whole_space_is_not_drawn_twice():
+    search = ZoomSearch(PLANE, max_trials=20, seed=0)
+    search.run(lambda x, y: 1.0)
+    kinds = {type(d) for s in sections(analyze(search)) for d in s.displays}
+    assert ZoomPathDisplay in kinds
+    assert ZoomedViewsDisplay not in kinds
+
+
+def test_nothing_is_said_of_a_best_trial_where_there_is_none():
+    for scores in ([], [None] * 3):
+        text = " ".join(s for section in sections(told(scores)) for s in section.text)
+        assert "the best trial" not in text
+        assert "no trial has a score" in text
+
+
 def test_pictures_of_one_kind_have_titles_of_their_own(report):
     titles = [d.title for s in sections(report) for d in s.displays]
     assert len(set(titles)) == len(titles)

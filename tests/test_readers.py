@@ -320,6 +320,16 @@ def test_a_grid_search_is_read_with_masked_parameters_and_folds():
     assert read(search.cv_results_).trials[4].params == trial.params
 
 
+def test_why_a_search_ended_shows_in_what_it_was_given():
+    grid = {"C": [0.1, 1.0, 10.0], "gamma": [0.1, 1.0]}
+    options = {"cv": 2, "random_state": 0}
+    assert read(GridSearchCV(SVC(), grid, cv=2).fit(X, Y)).stop_reason == "space exhausted"
+    some = RandomizedSearchCV(SVC(), grid, n_iter=4, **options).fit(X, Y)
+    assert read(some).stop_reason == "budget"
+    halving = HalvingRandomSearchCV(SVC(), grid, n_candidates=3, **options).fit(X, Y)
+    assert read(halving).stop_reason is None
+
+
 def test_parameters_that_are_estimators_lists_arrays_and_functions_are_kept():
     steps = [("f", FunctionTransformer()), ("c", SVC())]
     grid = {

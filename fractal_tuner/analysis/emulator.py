@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fractal_tuner.trials import TrialLog
 
 MAX_TRIALS = 300  # that an emulator is fitted to
-UNION = "(member)"  # what the choice between the spaces of a union is called
+UNION = "(sub-space)"  # what the choice between the spaces of a union is called
 
 _LEAST_TRIALS = 10
 _ITERATIONS = 30

@@ -78,7 +78,7 @@ def importance(trials: TrialLog | Landscape, *, seed: int = 0) -> Importance:
 
     Categories enter one-hot. A conditional dimension does nothing where it is inactive: its share
     is that of the whole space, not of the part where it counts. In a union of spaces the choice
-    between them is called ``"(member)"``.
+    between them is called ``"(sub-space)"``.
 
     Parameters
     ----------

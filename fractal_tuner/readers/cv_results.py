@@ -11,6 +11,7 @@ import numpy as np
 
 from fractal_tuner.readers.record import Entry, Record, log_of, score_label
 from fractal_tuner.space import SearchSpace, as_space
+from fractal_tuner.trials import TrialLog
 
 _MEAN = "mean_test_"
 _OURS = "status", "error"  # columns that this package adds to a table
@@ -42,9 +43,17 @@ def read_fitted_search(
         record.tool,
         record.score_name,
         ids[int(best)] if own and best is not None else None,
+        _stop_reason(search, record.trials),
         seed=int(seed) if isinstance(seed, int | np.integer) else None,
         notes=record.notes,
     )
+
+
+def _stop_reason(search: Any, trials: TrialLog) -> str | None:
+    """The reason that shows in what the search was given: its whole grid, or its ``n_iter``."""
+    if _space_of(search) is not None and len({t.key for t in trials}) == trials.space.size:
+        return "space exhausted"
+    return "budget" if len(trials) == getattr(search, "n_iter", None) else None
 
 
 def record_of(

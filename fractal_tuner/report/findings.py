@@ -27,7 +27,7 @@ from fractal_tuner.readers import Record
 from fractal_tuner.readers.record import unpruned
 from fractal_tuner.trials import Trial, TrialLog
 
-NO_LANDSCAPE = "no dimension with a scale was varied around the best trial"
+_NOTHING_VARIED = "no dimension with a scale was varied around the best trial"
 _SHARES = {
     "accuracy",
     "acc",
@@ -117,7 +117,9 @@ def findings_of(record: Record, landscape: Landscape | None, seed: int) -> dict[
         "near_optimal_volume": near_optimal_volume(trials, noise_sd=from_field, seed=seed),
     }
     if landscape is None:
-        return found | dict.fromkeys(_OF_LANDSCAPE, Estimate.abstain(NO_LANDSCAPE, n=0))
+        scored = any(trial.status == "complete" for trial in trials)
+        why = _NOTHING_VARIED if scored else "no trial has a score"
+        return found | dict.fromkeys(_OF_LANDSCAPE, Estimate.abstain(why, n=0))
     found["roughness"] = roughness(landscape, seed=seed)
     found["correlation_lengths"] = correlation_lengths(landscape, seed=seed)
     if from_field is not None and landscape.noise_variance is None:

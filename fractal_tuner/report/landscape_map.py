@@ -178,7 +178,9 @@ class LandscapeDisplay(Display):
                 else None
             )
             options["best"] = None if own is None else (marked.id + 1, own)
-        varied = sum(p.dimension.n_values != 1 for p in trials.space.parameters)
+        varied = sum(
+            p.name is not None and p.dimension.n_values != 1 for p in trials.space.parameters
+        )
         return cls(landscape, n_dims=varied, **options)
 
     def table(self) -> list[dict[str, Any]]:

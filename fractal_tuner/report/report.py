@@ -294,7 +294,9 @@ class Report:
             reason = self.record.stop_reason
             other = f"The search ended: {words.clean(reason, _WORST_NAME)}."
             said.append(_ENDINGS.get(reason, other))
-        else:
+        elif running := len(log) - len(log.told):
+            said.append(f"The search had not ended: {words.count(running, 'trial')} still ran.")
+        elif len(log):
             said.append("Why the search ended was not recorded.")
         return said
 

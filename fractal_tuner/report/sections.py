@@ -8,10 +8,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import fractal_tuner
 from fractal_tuner import words
+from fractal_tuner.analysis.emulator import UNION
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.landscape import Landscape
 from fractal_tuner.readers.record import unpruned
@@ -19,7 +20,6 @@ from fractal_tuner.report.box_counting import BoxCountingDisplay
 from fractal_tuner.report.coverage import CoverageDisplay
 from fractal_tuner.report.display import Display
 from fractal_tuner.report.distribution import DistributionDisplay
-from fractal_tuner.report.findings import NO_LANDSCAPE
 from fractal_tuner.report.history import HistoryDisplay
 from fractal_tuner.report.importance_bars import ImportanceDisplay
 from fractal_tuner.report.landscape_map import Kind, LandscapeDisplay
@@ -39,6 +39,7 @@ _MOST_SLICES = 8
 _MOST_PAIRED = 4
 _MOST_COLUMNS = 12  # parameters in it
 _OF_FOLDS = "standard error of its folds"
+_D = TypeVar("_D", bound=Display)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,11 @@ def _zoom_path(report: Report) -> Section | None:
     if not levels and not report.record.zooms:
         return None
     if not levels:
-        why = "The search did not zoom: all trials were proposed from the whole space."
+        why = (
+            "The search did not zoom: all trials were proposed from the whole space."
+            if len(report.record.trials)
+            else "There are no trials."
+        )
         return Section("zoom-path", title, (why,))
     said = []
     if report.best is not None:
@@ -143,13 +148,15 @@ def _zoom_path(report: Report) -> Section | None:
         partial(ZoomPathDisplay.from_record, report.record, dims=report.dims),
         partial(ZoomedViewsDisplay.from_record, report.record, dims=report.dims),
     )
+    # A single view is that of the whole space, which the path shows.
+    shown = tuple(d for d in shown if not isinstance(d, ZoomedViewsDisplay) or len(d.views) > 1)
     return Section("zoom-path", title, (*said, *text), shown)
 
 
 def _landscape(report: Report) -> Section:
     title = "Landscape"
     if report.landscape is None:
-        return Section("landscape", title, (f"There is no landscape: {NO_LANDSCAPE}.",))
+        return Section("landscape", title, (_no_landscape(report),))
     table = _estimates(
         report,
         (
@@ -188,7 +195,16 @@ def _landscape(report: Report) -> Section:
     )
     kinds = get_args(Kind) if _differ(report) else ("raw",)
     text, shown = _drawn(*(partial(drawn, kind=kind) for kind in kinds))
+    lacking = [d for d in shown if d.kind != "raw" and d.reason is not None]
+    if lacking:  # their pictures would be of the trials alone, as the first is
+        whys = words.listing(f"{d.title.lower()} ({words.reason(str(d.reason))})" for d in lacking)
+        text += (f"Not drawn: {whys}.",)
+    shown = tuple(d for d in shown if d not in lacking)
     return Section("landscape", title, (_extent_of_landscape(report), *text), shown, (table,))
+
+
+def _no_landscape(report: Report) -> str:
+    return f"There is no landscape: {report.findings['roughness'].reason}."
 
 
 def _extent_of_landscape(report: Report) -> str:
@@ -254,7 +270,7 @@ def _roughness(report: Report) -> Section:
     title, rough = "Roughness", report.findings["roughness"]
     lengths = report.findings["correlation_lengths"]
     if report.landscape is None:
-        return Section("roughness", title, (f"There is no landscape: {NO_LANDSCAPE}.",))
+        return Section("roughness", title, (_no_landscape(report),))
     said = []
     if rough.reason is None:
         said.append(
@@ -288,8 +304,10 @@ def _importance(report: Report) -> Section:
         said.append(f"Which dimensions matter cannot be told: {words.reason(found.reason)}.")
     else:
         name, most = max(found.total.items(), key=lambda item: item[1].value)
+        others = [share.value for other, share in found.total.items() if other != name]
+        matters = "matters" if most.low > max(others, default=0.0) else "seems to matter"
         said.append(
-            f"{words.clean(name, 40)} matters most: {words.share(min(most.value, 1.0))} of the "
+            f"{words.clean(name, 40)} {matters} most: {words.share(min(most.value, 1.0))} of the "
             "variance over the space goes away where it is fixed (95 % interval "
             f"{words.share(max(most.low, 0.0))} to {words.share(min(most.high, 1.0))})."
         )
@@ -418,7 +436,7 @@ def _reproduce(report: Report) -> Section:
     for p, described in zip(log.space.parameters, log.space.describe(), strict=True):
         space.append(
             (
-                "(member)" if p.name is None else words.clean(p.name),
+                UNION if p.name is None else words.clean(p.name),
                 described["type"],
                 _extent(described),
                 words.listing(
@@ -522,11 +540,11 @@ def _value_and_interval(found: Estimate) -> tuple[str, str]:
 
 
 def _drawn(
-    *makers: Callable[[], Display] | None,
-) -> tuple[tuple[str, ...], tuple[Display, ...]]:
+    *makers: Callable[[], _D] | None,
+) -> tuple[tuple[str, ...], tuple[_D, ...]]:
     """What makers of displays make, and why they cannot; None makes nothing."""
     said: list[str] = []
-    shown: list[Display] = []
+    shown: list[_D] = []
     for make in makers:
         if make is None:
             continue
