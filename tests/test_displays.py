@@ -6,6 +6,7 @@ import pickle
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from scipy.stats import norm
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
@@ -513,6 +514,14 @@ def test_what_a_lonely_trial_reaches_depends_on_how_dense_trials_are():
     assert not found.known[(abs(x - 0.51) < 0.1) & (abs(y - 0.6) < 0.03)].any()
 
 
+def test_a_crowd_reaches_as_far_as_an_even_grid_of_as_many():
+    rng = np.random.default_rng(0)
+    u = np.concatenate([0.5 + 0.01 * rng.random((30, 2)), rng.random((30, 2))])
+    found = LandscapeDisplay(Landscape.from_points(u, u.sum(1)), "smoothed").map
+    x, y = np.meshgrid(*found.lines, indexing="ij")
+    assert found.known[np.hypot(x - 0.505, y - 0.505) < 0.5 * math.sqrt(2 / 60)].all()
+
+
 def test_a_landscape_that_cannot_be_smoothed_shows_its_trials_and_says_why():
     display = LandscapeDisplay.from_search(told([0.1, 0.2]), kind="smoothed")
     assert display.map is None
@@ -612,6 +621,17 @@ def test_pairs_of_many_trials_are_smoothed_as_those_of_some():
     assert np.abs(found.values - expected)[found.known].max() < 0.1
 
 
+def test_pairs_have_no_gap_between_integers_nor_where_trials_are_left_out():
+    n = 3000
+    u = np.random.default_rng(0).random((n, 2))
+    space = SearchSpace({"x": Real(0, 1), "depth": Integer(1, 5)})
+    log = TrialLog(space)
+    for trial in log.add_all((space.key_from_unit(v), Window.whole(2)) for v in u):
+        log.finish(trial.id, u[trial.id, 0])
+    (found,) = ContourDisplay.from_trials(log).maps.values()
+    assert found.known.all()
+
+
 def test_every_trial_has_a_row_in_the_timeline():
     search = told([0.1, None, 0.3])
     for trial in search.trials:
@@ -640,6 +660,39 @@ def test_parallel_coordinates_keep_the_best_and_some_others():
     again = ParallelCoordinatesDisplay.from_trials(log)
     np.testing.assert_array_equal(display.trial, again.trial)
     assert np.all(np.diff(display.score) > 0)
+
+
+def luminance(color):
+    part = np.asarray(to_rgb(color))
+    return np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4) @ [
+        0.2126,
+        0.7152,
+        0.0722,
+    ]
+
+
+def contrast(a, b):
+    """The ratio of WCAG 2, from 1 to 21."""
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_lines_are_lost_on_neither_paper():
+    lines = ParallelCoordinatesDisplay.from_search(told(np.linspace(0, 1, 9))).plot()
+    (drawn,) = lines.ax_.collections
+    drawn.update_scalarmappable()
+    for paper in (BACKGROUND, "#1c1d21"):  # light and dark
+        assert min(contrast(color, paper) for color in drawn.get_colors()) > 1.5
+
+
+def test_counts_can_be_read_on_their_colours():
+    display = CoverageDisplay.from_search(told(range(40))).plot()
+    faces = {tuple(p.get_center().round(6)): p.get_facecolor() for p in display.ax_.patches}
+    counts = [t for t in display.ax_.texts if tuple(np.round(t.get_position(), 6)) in faces]
+    assert len(counts) >= 10
+    for text in counts:
+        face = faces[tuple(np.round(text.get_position(), 6))]
+        assert contrast(text.get_color(), face) >= 4.5
 
 
 def test_importance_is_drawn_as_it_was_found_or_with_its_reason():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PARTS = 10  # of a dimension with more values
 _N_POINTS = 2048
 _MOST_DIMS = 20
-_DARK = 0.55  # share of the largest count, from which on numbers are light
+_DARK = 0.77  # share of the largest count, beyond which light numbers are read best
 
 
 class CoverageDisplay(Display):
@@ -158,14 +158,14 @@ class CoverageDisplay(Display):
                 if count:
                     tone = "white" if count > _DARK * most else "black"
                     middle = (left + right) / 2
-                    ax.text(middle, j, f"{count}", ha="center", va="center", size=7, color=tone)
+                    ax.text(middle, j, f"{count}", ha="center", va="center", size=7.5, color=tone)
             few = scale.kind == "category" or len(counts) < _PARTS
             texts = self.parts[j] if few else [scale.text(0.0), scale.text(1.0)]
             places = (edges[:-1] + edges[1:]) / 2 if few else np.array([0.0, 1.0])
             for place, text, side in zip(
                 places, texts, ["center"] * len(texts) if few else ["left", "right"], strict=True
             ):
-                ax.text(place, j + 0.32, short(text, 14), ha=side, va="top", size=6.5)
+                ax.text(place, j + 0.32, short(text, 14), ha=side, va="top", size=7.5)
         ax.set_xlim(-0.01, 1.01)
         ax.set_ylim(len(self.dims) - 0.4, -0.5)
         names = [

@@ -130,6 +130,7 @@ class DistributionDisplay(Display):
         room = 0.03 * (high - low)
         ax.set_xlim(low - room, high + room)
         ax.set_ylim(0.0, 1.03)
+        ax.locator_params(axis="x", nbins=6)  # long numbers would touch
         ax.set_xlabel(short(self.score_name))
         ax.set_ylabel("share of trials that reach it")
         ax.grid()

@@ -136,7 +136,7 @@ class ImportanceDisplay(Display):
         ax.set_yticks(y, self._labels)
         ax.invert_yaxis()
         ax.set_xlim(0.0, 1.0)
-        ax.set_xlabel("share of the scores' variance over the space")
+        ax.set_xlabel("share of the scores' variance over the space", loc="right")
         ax.grid(axis="x")
         n_dims = len(self.found.total)
         note = f"{_MOST_DIMS} of {n_dims} dimensions" if n_dims > _MOST_DIMS else ""

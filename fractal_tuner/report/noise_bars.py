@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fractal_tuner.analysis.noise import Indistinguishable, NoiseShare
 
 _MOST = 30
+_LETTERS = 60  # that the axis has room for
 
 
 class NoiseDisplay(Display):
@@ -166,7 +167,8 @@ class NoiseDisplay(Display):
             if marked.any():
                 style = edge | {"marker": marker, "markerfacecolor": face, "markersize": 6}
                 ax.plot(x[marked], self.score[marked], label=name, **style)
-        every = 1 if len(x) <= 15 else 2
+        letters = max(len(str(t)) for t in self.trial) + 2  # with the room between two
+        every = -(-len(x) * letters // _LETTERS)
         ax.set_xticks(x[::every], [str(t) for t in self.trial[::every]], size=8)
         ax.set_xlabel("trial, best score first")
         ax.set_ylabel(short(self.score_name))

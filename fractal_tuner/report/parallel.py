@@ -22,6 +22,7 @@ from fractal_tuner.trials import TrialLog
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 BEST_LINES, OTHER_LINES = 100, 200
 
@@ -131,7 +132,7 @@ class ParallelCoordinatesDisplay(Display):
         lines = LineCollection(
             ends,
             array=self.score,
-            cmap=SCORES,
+            cmap=_colors(),
             linewidths=1.1 if len(y) <= 100 else 0.8,
             alpha=0.85,
             zorder=2,
@@ -167,7 +168,7 @@ class ParallelCoordinatesDisplay(Display):
                     j + 0.04,
                     u,
                     text,
-                    fontsize=7,
+                    fontsize=8,
                     va="center",
                     zorder=5,
                     bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.8},
@@ -185,6 +186,14 @@ class ParallelCoordinatesDisplay(Display):
         ax.tick_params(axis="x", length=0)
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False, fontsize="small")
+
+
+def _colors() -> Colormap:
+    """The colours of scores, without ends that thin lines lose on dark or light paper."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps[SCORES](np.linspace(0.3, 0.9, 256)))
 
 
 def _chosen(score: np.ndarray) -> np.ndarray:

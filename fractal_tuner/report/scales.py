@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fractal_tuner.dimensions import Categorical, Dimension, Quantile
-from fractal_tuner.report.drawing import log_ticks, short
+from fractal_tuner.report.drawing import log_ticks, power_text, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ class Scale:
         if self.kind == "category" or isinstance(value, str | bool) or value is None:
             return short(value, length)
         try:
-            return f"{float(value):.3g}"
+            return power_text(float(f"{float(value):.3g}"))
         except OverflowError:  # an integer may be larger than any float
             return f"{Decimal(value):.3g}"
 
