@@ -18,6 +18,7 @@ STEPS = 4  # grid steps from a window's centre to its side
 _BITS = 20
 _GLOBAL_BITS = 5
 _START_BITS = 4
+_STEPS_EITHER_WAY = np.array([s for s in range(-STEPS, STEPS + 1) if s])
 
 
 class Lattice:
@@ -41,6 +42,7 @@ class Lattice:
         self._rest = np.array([0.5 / max(c, 1) for c in self._choices])
         self.n_free = int(self._free.sum())
         self.has_categories = bool(np.any(self._choices > 1))
+        self._is_conditional = any(p.conditions for p in space.parameters)
 
     @property
     def n_start(self) -> int:
@@ -79,9 +81,11 @@ class Lattice:
         share = np.array([1.5, 3.0, np.inf])[rng.integers(0, 3, n)] / max(len(free), 1)
         moves = (rng.random((n, self._d)) < share[:, None]) & self._free
         moves[np.arange(n), free[rng.integers(0, len(free), n)]] = True
-        steps = rng.integers(1, STEPS + 1, (n, self._d)) * rng.choice((-1, 1), (n, self._d))
-        shift = np.where(moves, steps * 0.5 ** (levels[:, None] + 2), 0.0)
+        steps = _STEPS_EITHER_WAY[rng.integers(0, len(_STEPS_EITHER_WAY), (n, self._d))]
+        shift = moves * steps * 0.5 ** (levels[:, None] + 2)
         u = np.clip(centers + shift, 0.0, 1.0)
+        if not (self.has_categories or self._tables or self._is_conditional):
+            return self.settle(u), levels
         anywhere = self.scattered(n, rng)
         redraw = moves & (self._choices > 0) & (rng.random((n, self._d)) < 0.5)
         u = np.where(self._choices > 0, np.where(redraw, anywhere, centers), u)
@@ -105,6 +109,8 @@ class Lattice:
     def active(self, u: np.ndarray) -> np.ndarray:
         """Which parameters are active, shape (n, n_parameters) bool."""
         active = np.ones(u.shape, bool)
+        if not self._is_conditional:
+            return active
         for j, parameter in enumerate(self.space.parameters):
             for condition in parameter.conditions:
                 table = self._tables[condition.parent]

@@ -191,24 +191,22 @@ class ZoomSearch(Search):
         self._places[n] = place
         self._learned.append(trial)
         features = self._lattice.features(place[None])
+        before = self._surrogate.best
         with one_blas_thread():
-            promised = self._promise(features)
-            before = self._surrogate.best
+            promised = math.inf if self.tolerance is None else self._promise(features)
             self._surrogate.tell(features[0], -trial.score)
-        is_promising = max(promised, before - self._surrogate.best) >= self._least_improvement()
-        self._n_unpromising = 0 if is_promising else self._n_unpromising + 1
+        if self.tolerance is not None:
+            gain = max(promised, before - self._surrogate.best)
+            hopeful = gain >= self.tolerance * self._gained()
+            self._n_unpromising = 0 if hopeful else self._n_unpromising + 1
 
     def _promise(self, features: np.ndarray) -> float:
         """The improvement of the score that was expected of a candidate, shape (1, n_features)."""
         belief = self._surrogate.belief
-        if self.tolerance is None or belief is None:
+        if belief is None:
             return math.inf
         log_promise = log_expected_improvement(belief.target, *belief.predict(features))
         return float(np.exp(log_promise[0])) * self._surrogate.unit
-
-    def _least_improvement(self) -> float:
-        """What counts as an improvement of the score."""
-        return (self.tolerance or 0.0) * self._gained()
 
     def _gained(self) -> float:
         """Distance of the best score from the median of the first."""
