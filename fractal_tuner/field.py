@@ -128,7 +128,7 @@ def mutual_distances(x: np.ndarray) -> np.ndarray:
 
 def diagonal(matrix: np.ndarray) -> np.ndarray:
     """The diagonal of a square matrix, which may be written to."""
-    return np.einsum("ii->i", matrix)
+    return np.asarray(np.einsum("ii->i", matrix))
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class RandomField:
         return np.asarray(np.log(np.append(self.scales, self.nugget)))
 
     def _climb(self, x: np.ndarray, z: np.ndarray, iterations: int) -> tuple[RandomField, float]:
-        bounds = np.log([SCALE_BOUNDS] * x.shape[1] + [NUGGET_BOUNDS])
+        bounds = np.log([SCALE_BOUNDS] * x.shape[1] + [NUGGET_BOUNDS]).tolist()
         theta, value, _ = fmin_l_bfgs_b(
             _objective, self._theta, args=(self.nu, x, z), bounds=bounds, maxiter=iterations
         )

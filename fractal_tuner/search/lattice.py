@@ -18,6 +18,7 @@ STEPS = 4  # grid steps from a window's centre to its side
 _BITS = 20
 _GLOBAL_BITS = 5
 _START_BITS = 4
+_MOST_START = 6
 _STEPS_EITHER_WAY = np.array([s for s in range(-STEPS, STEPS + 1) if s])
 
 
@@ -41,13 +42,19 @@ class Lattice:
         self._free = np.array([d.n_values != 1 for d in dimensions])
         self._rest = np.array([0.5 / max(c, 1) for c in self._choices])
         self.n_free = int(self._free.sum())
-        self.has_categories = bool(np.any(self._choices > 1))
+        self._n_categories = int((self._choices > 1).sum())
         self._is_conditional = any(p.conditions for p in space.parameters)
 
     @property
     def n_start(self) -> int:
-        """Trials before anything is learned."""
-        return 3 + self.n_free
+        """Trials before anything is learned: few, but one more for each category."""
+        n_numeric = self.n_free - self._n_categories
+        return min(3 + n_numeric, _MOST_START) + self._n_categories
+
+    @property
+    def has_categories(self) -> bool:
+        """Whether there is a category with a choice."""
+        return self._n_categories > 0
 
     def start(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """The centre, then ``n - 1`` scrambled Sobol nodes on a coarse grid."""

@@ -58,7 +58,7 @@ _FULL_LIST = 1000  # finite spaces up to this size are listed rather than sample
 _REPEAT_FROM = 8
 _REPEAT_NOISE = 0.02
 _SAME_SCORE = 1e-9
-_PATIENCE = 2  # sizes of the start without much improvement
+_PATIENCE = 2  # times 3 + d trials without much improvement
 _HARDLY = 0.01  # of the median's distance from the best
 _ELSEWHERE_EVERY = 3  # asks
 _NARROWEST_BASIN = 0.03  # a step of the global grid
@@ -162,6 +162,7 @@ class ZoomSearch(Search):
         self._is_used_up = False
         self._lattice = Lattice(self.space)
         self._n_start = self._lattice.n_start
+        self._patience = _PATIENCE * (3 + self._lattice.n_free)
         self._start = self._lattice.start(4 * self._n_start, np.random.default_rng([self.seed]))
         self._list = _FullList(self._lattice) if self._size <= _FULL_LIST else None
         n_features = self._lattice.features(self._start[:1]).shape[1]
@@ -245,7 +246,7 @@ class ZoomSearch(Search):
     ) -> tuple[Key, Window] | None:
         """The new place of highest expected improvement on ``target``."""
         mean, sd = belief.predict(self._lattice.features(u))
-        order = log_expected_improvement(target - self._margin(), mean, sd)
+        order = log_expected_improvement(target - self._margin(belief), mean, sd)
         for i in np.argsort(-order, kind="stable"):
             key = self.space.key_from_unit(u[i])
             if key not in self._keys:
@@ -270,7 +271,7 @@ class ZoomSearch(Search):
 
     def _has_stalled(self) -> bool:
         """Whether this ask may look elsewhere: the best has hardly improved for a while."""
-        n, lag = self._surrogate.n, _PATIENCE * self._n_start
+        n, lag = self._surrogate.n, self._patience
         if self._list is not None or len(self.trials) % _ELSEWHERE_EVERY or n < 2 * lag:
             return False
         before = np.nanmin(self._surrogate.losses[: n - lag], initial=math.inf)
@@ -305,14 +306,16 @@ class ZoomSearch(Search):
             return self._lattice.window(0)
         return self._lattice.window(level, self._learned[center].id, self._places[center])
 
-    def _margin(self) -> float:
+    def _margin(self, belief: Belief) -> float:
         """What a candidate must gain, in units of the response.
 
-        With categories the search would otherwise refine one of them for ever.
+        Gains smaller than the noise are not worth looking for. With categories the search would
+        otherwise refine one of them for ever.
         """
-        if not self._lattice.has_categories:
-            return 0.0
-        return _MARGIN * self._gained() / self._surrogate.unit
+        margin = belief.whole.noise_sd if self.noise else 0.0
+        if self._lattice.has_categories:
+            margin = max(margin, _MARGIN * self._gained() / self._surrogate.unit)
+        return margin
 
     def _wants_repeat(self, belief: Belief) -> bool:
         """Whether to ask the best candidate again: only a repeat tells noise from roughness."""
@@ -349,7 +352,7 @@ class ZoomSearch(Search):
     def _end(self) -> StopReason | None:
         if self._is_used_up or len(self._keys) >= self._size:
             return "space exhausted"
-        if self._n_unpromising >= _PATIENCE * self._n_start:
+        if self._n_unpromising >= self._patience:
             return "expected improvement below tolerance"
         return None
 
