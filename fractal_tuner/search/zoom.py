@@ -131,8 +131,8 @@ class ZoomSearch(Search):
     ----------
     Jones, Schonlau & Welch, J. Glob. Optim. 13, 1998 (expected improvement); Kleinberg, Slivkins &
     Upfal, STOC 2008 (zooming); Regis & Shoemaker, Eng. Optim. 45, 2013 (sparse moves); Ament et
-    al., NeurIPS 2023 (the logarithm of expected improvement); Tracey & Wolpert, AIAA 2018-1659
-    (expected improvement under Student's t).
+    al., NeurIPS 2023 (the logarithm of expected improvement); Tracey & Wolpert, arXiv
+    1801.06147, 2018 (expected improvement under Student's t).
 
     Examples
     --------
