@@ -15,14 +15,15 @@ that grow with the square root of the dimension).
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri, dtrtrs
-from scipy.optimize import Bounds, minimize
+from scipy.linalg.blas import dsyrk
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtrs
+from scipy.optimize import fmin_l_bfgs_b
 from threadpoolctl import ThreadpoolController
 
 SMOOTHNESS = (0.5, 1.5, 2.5)
@@ -45,6 +46,9 @@ def one_blas_thread() -> AbstractContextManager[Any]:
     Matrices of some hundred rows gain nothing from more, and lose milliseconds where other threads
     keep the processors busy. The last bits do not depend on the number of processors either.
     """
+    pools = _thread_pools().lib_controllers
+    if all(pool.user_api != "blas" or pool.num_threads == 1 for pool in pools):
+        return nullcontext()
     limited: AbstractContextManager[Any] = _thread_pools().limit(limits=1, user_api="blas")
     return limited
 
@@ -54,42 +58,77 @@ def matern(nu: float, h2: np.ndarray) -> np.ndarray:
 
     Of smoothness ``nu`` in {1/2, 3/2, 5/2}, or infinity: the Gaussian.
     """
-    if nu == 2.5:
-        s = np.sqrt(5.0 * h2)
-        return np.asarray((1.0 + s * (1.0 + s / 3.0)) * np.exp(-s))
-    if nu == 1.5:
-        s = np.sqrt(3.0 * h2)
-        return np.asarray((1.0 + s) * np.exp(-s))
-    if nu == 0.5:
-        return np.asarray(np.exp(-np.sqrt(h2)))
+    # In place: the memory of a large intermediate result costs more than its arithmetic.
     if nu == math.inf:
-        return np.asarray(np.exp(-0.5 * h2))
-    raise _no_smoothness(nu)
-
-
-def matern_slope(nu: float, h2: np.ndarray) -> np.ndarray:
-    """Derivative of the correlation by ``h2``; 0 at distance 0, where no scale matters."""
+        k = -0.5 * h2
+        return np.asarray(np.exp(k, out=k))
+    s, decay = _decay(nu, h2)
     if nu == 2.5:
-        s = np.sqrt(5.0 * h2)
-        return np.asarray((-5.0 / 6.0) * (1.0 + s) * np.exp(-s))
+        k = s / 3.0
+        k += 1.0
+        k *= s
+        k += 1.0
+        k *= decay
+        return k
     if nu == 1.5:
-        return np.asarray(-1.5 * np.exp(-np.sqrt(3.0 * h2)))
-    if nu == 0.5:
-        h = np.sqrt(h2)
-        return np.asarray(np.divide(-0.5 * np.exp(-h), h, out=np.zeros_like(h), where=h > 0))
+        s += 1.0
+        s *= decay
+        return s
+    return decay
+
+
+def matern_and_slope(nu: float, h2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The correlation and its derivative by ``h2``; 0 at distance 0, where no scale matters."""
     if nu == math.inf:
-        return np.asarray(-0.5 * np.exp(-0.5 * h2))
-    raise _no_smoothness(nu)
+        k = matern(nu, h2)
+        return k, -0.5 * k
+    s, decay = _decay(nu, h2)
+    if nu == 2.5:
+        slope = s + 1.0
+        s *= s
+        s /= 3.0
+        s += slope
+        s *= decay
+        slope *= -5.0 / 6.0
+        slope *= decay
+        return s, slope
+    if nu == 1.5:
+        s += 1.0
+        s *= decay
+        return s, np.asarray(-1.5 * decay)
+    slope = np.divide(-0.5 * decay, s, out=np.zeros_like(s), where=s > 0)
+    return decay, slope
 
 
-def _no_smoothness(nu: float) -> ValueError:
-    return ValueError(f"nu must be 0.5, 1.5, 2.5 or inf, got {nu!r}")
+def _decay(nu: float, h2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``s = sqrt(2 nu) h`` and its negative exponential."""
+    if nu not in SMOOTHNESS:
+        raise ValueError(f"nu must be 0.5, 1.5, 2.5 or inf, got {nu!r}")
+    s = 2.0 * nu * h2
+    np.sqrt(s, out=s)
+    decay = -s
+    return s, np.exp(decay, out=decay)
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances between rows, shapes (n, d) and (m, d) -> (n, m)."""
-    h2 = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2.0 * (a @ b.T)
+    h2 = a @ b.T
+    h2 *= -2.0
+    h2 += np.einsum("ij,ij->i", a, a)[:, None]
+    h2 += np.einsum("ij,ij->i", b, b)
     return np.asarray(np.maximum(h2, 0.0, out=h2))
+
+
+def mutual_distances(x: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances among rows, shape (n, d) -> (n, n), exactly 0 on the diagonal."""
+    h2 = squared_distances(x, x)
+    diagonal(h2)[:] = 0.0
+    return h2
+
+
+def diagonal(matrix: np.ndarray) -> np.ndarray:
+    """The diagonal of a square matrix, which may be written to."""
+    return np.asarray(np.einsum("ii->i", matrix))
 
 
 @dataclass(frozen=True)
@@ -142,18 +181,12 @@ class RandomField:
         return np.asarray(np.log(np.append(self.scales, self.nugget)))
 
     def _climb(self, x: np.ndarray, z: np.ndarray, iterations: int) -> tuple[RandomField, float]:
-        bounds = np.log([SCALE_BOUNDS] * x.shape[1] + [NUGGET_BOUNDS])
-        found = minimize(
-            _objective,
-            self._theta,
-            args=(self.nu, x, z),
-            method="L-BFGS-B",
-            jac=True,
-            bounds=Bounds(bounds[:, 0], bounds[:, 1]),
-            options={"maxiter": iterations},
+        bounds = np.log([SCALE_BOUNDS] * x.shape[1] + [NUGGET_BOUNDS]).tolist()
+        theta, value, _ = fmin_l_bfgs_b(
+            _objective, self._theta, args=(self.nu, x, z), bounds=bounds, maxiter=iterations
         )
-        theta = np.exp(found.x)
-        return RandomField(self.nu, theta[:-1], float(theta[-1])), float(found.fun)
+        scales = np.exp(theta[:-1])
+        return RandomField(self.nu, scales, math.exp(theta[-1])), float(value)
 
 
 def _log_scale_mean(d: int) -> float:
@@ -177,50 +210,55 @@ def restricted_likelihood(k: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarr
     Returns
     -------
     tuple of float and np.ndarray, or None
-        None if ``K`` is not positive definite in floating point.
+        None if ``K`` is not positive definite in floating point. Of the derivative, shape (n, n),
+        the lower triangle; it is 0 above.
     """
-    chol, fail = dpotrf(k, lower=1, clean=1)
+    n = len(z)
+    chol, fail = dpotrf(k.T, lower=1, clean=1)
     if fail:
         return None
-    half, _ = dpotri(chol, lower=1)
-    inverse = half + half.T
-    np.fill_diagonal(inverse, half.diagonal())
-    ones = inverse.sum(1)
-    total = ones.sum()
-    p = inverse - np.outer(ones, ones / total)
-    a = p @ z
-    n = len(z)
+    columns = np.empty((n, 2), order="F")
+    columns[:, 0], columns[:, 1] = 1.0, z
+    solved, _ = dpotrs(chol, columns, lower=1)
+    ones, a = solved[:, 0], solved[:, 1]
+    total = float(ones.sum())
+    a -= ones * (float(ones @ z) / total)
     s2 = max(float(a @ z) / (n - 1), 1e-12)
-    value = 0.5 * ((n - 1) * math.log(s2) + 2.0 * np.log(np.diag(chol)).sum() + math.log(total))
-    return value, 0.5 * (p - np.outer(a, a / s2))
+    log_det = 2.0 * float(np.log(diagonal(chol)).sum())
+    value = 0.5 * ((n - 1) * math.log(s2) + log_det + math.log(total))
+    ones /= math.sqrt(total)
+    a /= math.sqrt(s2)
+    inverse, _ = dpotri(chol, lower=1, overwrite_c=1)
+    return value, dsyrk(-0.5, solved, beta=0.5, c=inverse, lower=1, overwrite_c=1)
+
+
+def weighted_squares(m: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """``sum_ij m_ij (x_ik - x_jk)^2`` for each ``k``, shapes (n, n) and (n, d) -> (d,)."""
+    sums = m.sum(0) + m.sum(1)
+    return np.asarray(sums @ (x * x) - 2.0 * np.einsum("ij,ij->j", x, m @ x))
 
 
 def _objective(
     theta: np.ndarray, nu: float, x: np.ndarray, z: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Restricted negative log posterior of scales and nugget, and its gradient."""
-    n, d = x.shape
     xw = x * np.exp(-theta[:-1])
     nugget = math.exp(theta[-1])
-    h2 = squared_distances(xw, xw)
-    np.fill_diagonal(h2, 0.0)
-    k = matern(nu, h2)
-    k[np.diag_indices(n)] += nugget
+    k, slope = matern_and_slope(nu, mutual_distances(xw))
+    diagonal(k)[:] += nugget
     found = restricted_likelihood(k, z)
     if found is None:
         return 1e10, np.zeros_like(theta)
     value, g = found
-    log_scales = theta[:-1] - _log_scale_mean(d)
+    log_scales = theta[:-1] - _log_scale_mean(x.shape[1])
     log_nugget = theta[-1] - _LOG_NUGGET[0]
     value += 0.5 * float(log_scales @ log_scales) / _LOG_SCALE_SD**2
     value += 0.5 * log_nugget**2 / _LOG_NUGGET[1] ** 2
 
-    m = g * matern_slope(nu, h2)
-    np.fill_diagonal(m, 0.0)
     gradient = np.empty_like(theta)
-    gradient[:-1] = -4.0 * (m.sum(1) @ (xw * xw) - (xw * (m @ xw)).sum(0))
-    gradient[:-1] += log_scales / _LOG_SCALE_SD**2
-    gradient[-1] = nugget * np.trace(g) + log_nugget / _LOG_NUGGET[1] ** 2
+    gradient[-1] = nugget * diagonal(g).sum() + log_nugget / _LOG_NUGGET[1] ** 2
+    g *= slope.T  # in memory order; it is symmetric
+    gradient[:-1] = -4.0 * weighted_squares(g, xw) + log_scales / _LOG_SCALE_SD**2
     return value, gradient
 
 
@@ -240,13 +278,11 @@ class Kriging:
         self._field = field
         self._n = len(x)
         self._xw = x / field.scales
-        h2 = squared_distances(self._xw, self._xw)
-        np.fill_diagonal(h2, 0.0)
-        k = matern(field.nu, h2)
+        k = matern(field.nu, mutual_distances(self._xw))
         nugget = field.nugget
         while True:
-            k[np.diag_indices(len(k))] = 1.0 + nugget
-            chol, fail = dpotrf(k, lower=1, clean=1)
+            diagonal(k)[:] = 1.0 + nugget
+            chol, fail = dpotrf(k.T, lower=1, clean=1)
             if not fail:
                 break
             nugget *= 10.0  # nearly equal places of a smooth field
@@ -284,9 +320,8 @@ class Kriging:
         self._xw, self._chol = xw, chol
 
     def _solve(self, b: np.ndarray, *, transposed: bool = False) -> np.ndarray:
-        n = self._n
-        solution, _ = dtrtrs(self._chol[:n, :n], b, lower=1, trans=int(transposed))
-        return np.asarray(solution)
+        # All rows of the array, so that LAPACK need not copy it; it uses as many as columns.
+        return np.asarray(dtrtrs(self._chol[:, : self._n], b, lower=1, trans=int(transposed))[0])
 
     def observe(self, z: np.ndarray) -> None:
         """Set the values at the places, shape (n,): estimates the mean and the field's variance."""
@@ -307,9 +342,9 @@ class Kriging:
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the noise-free field at ``x``, shape (m, d), each (m,)."""
-        # Transposed, so that LAPACK finds the columns in a row and copies nothing.
         k = matern(self._field.nu, squared_distances(x / self._field.scales, self._xw[: self._n]))
-        v = self._solve(k.T)
-        mean = self.mean + self._residual @ v
-        spread = 1.0 - np.einsum("ij,ij->j", v, v) + (1.0 - self._ones @ v) ** 2 / self._information
+        # Transposed, so that LAPACK finds the columns in a row and copies nothing.
+        v = self._solve(k.T).T
+        mean = self.mean + v @ self._residual
+        spread = 1.0 - np.einsum("ij,ij->i", v, v) + (1.0 - v @ self._ones) ** 2 / self._information
         return mean, np.sqrt(np.maximum(spread, _JITTER) * self.variance)

@@ -21,10 +21,11 @@ import numpy as np
 from scipy.optimize import Bounds, minimize
 
 from fractal_tuner.field import (
-    matern,
-    matern_slope,
+    diagonal,
+    matern_and_slope,
+    mutual_distances,
     restricted_likelihood,
-    squared_distances,
+    weighted_squares,
 )
 
 MAX_TRIALS = 200  # factors need fewer trials than the Hurst exponent does
@@ -141,11 +142,10 @@ def _objective(
 
     ``theta`` holds the logarithms of the factors and of the nugget and, of a power variogram, H.
     """
-    n, d = x.shape
+    d = x.shape[1]
     nugget = math.exp(theta[d])
     xw = x * np.exp(theta[:d])
-    h2 = squared_distances(xw, xw)
-    np.fill_diagonal(h2, 0.0)
+    h2 = mutual_distances(xw)
     if smoothness is None:
         hurst = theta[d + 1]
         log_h2 = np.log(np.maximum(h2, 1e-20))
@@ -154,17 +154,16 @@ def _objective(
         k = 10.0 * gamma.max() - gamma
         slope = np.where(h2 > 0.0, -hurst * np.exp((hurst - 1.0) * log_h2), 0.0)
     else:
-        k, slope = matern(smoothness, h2), matern_slope(smoothness, h2)
-    k[np.diag_indices(n)] += nugget
+        k, slope = matern_and_slope(smoothness, h2)
+    diagonal(k)[:] += nugget
     found = restricted_likelihood(k, z)
     if found is None:
         return 1e10, np.zeros_like(theta)
     value, g = found
     value += 0.5 * float(theta[:d] @ theta[:d])
-    m = g * slope
     gradient = np.empty_like(theta)
-    gradient[:d] = 4.0 * (m.sum(1) @ (xw * xw) - (xw * (m @ xw)).sum(0)) + theta[:d]
-    gradient[d] = nugget * np.trace(g)
+    gradient[:d] = 4.0 * weighted_squares(g * slope, xw) + theta[:d]
+    gradient[d] = nugget * diagonal(g).sum()
     if smoothness is None:
-        gradient[d + 1] = -(g * gamma * log_h2).sum()
+        gradient[d + 1] = -2.0 * (g * gamma * log_h2).sum()
     return value, gradient

@@ -18,6 +18,8 @@ STEPS = 4  # grid steps from a window's centre to its side
 _BITS = 20
 _GLOBAL_BITS = 5
 _START_BITS = 4
+_MOST_START = 6
+_STEPS_EITHER_WAY = np.array([s for s in range(-STEPS, STEPS + 1) if s])
 
 
 class Lattice:
@@ -40,12 +42,19 @@ class Lattice:
         self._free = np.array([d.n_values != 1 for d in dimensions])
         self._rest = np.array([0.5 / max(c, 1) for c in self._choices])
         self.n_free = int(self._free.sum())
-        self.has_categories = bool(np.any(self._choices > 1))
+        self._n_categories = int((self._choices > 1).sum())
+        self._is_conditional = any(p.conditions for p in space.parameters)
 
     @property
     def n_start(self) -> int:
-        """Trials before anything is learned."""
-        return 3 + self.n_free
+        """Trials before anything is learned: few, but one more for each category."""
+        n_numeric = self.n_free - self._n_categories
+        return min(3 + n_numeric, _MOST_START) + self._n_categories
+
+    @property
+    def has_categories(self) -> bool:
+        """Whether there is a category with a choice."""
+        return self._n_categories > 0
 
     def start(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """The centre, then ``n - 1`` scrambled Sobol nodes on a coarse grid."""
@@ -79,9 +88,11 @@ class Lattice:
         share = np.array([1.5, 3.0, np.inf])[rng.integers(0, 3, n)] / max(len(free), 1)
         moves = (rng.random((n, self._d)) < share[:, None]) & self._free
         moves[np.arange(n), free[rng.integers(0, len(free), n)]] = True
-        steps = rng.integers(1, STEPS + 1, (n, self._d)) * rng.choice((-1, 1), (n, self._d))
-        shift = np.where(moves, steps * 0.5 ** (levels[:, None] + 2), 0.0)
+        steps = _STEPS_EITHER_WAY[rng.integers(0, len(_STEPS_EITHER_WAY), (n, self._d))]
+        shift = moves * steps * 0.5 ** (levels[:, None] + 2)
         u = np.clip(centers + shift, 0.0, 1.0)
+        if not (self.has_categories or self._tables or self._is_conditional):
+            return self.settle(u), levels
         anywhere = self.scattered(n, rng)
         redraw = moves & (self._choices > 0) & (rng.random((n, self._d)) < 0.5)
         u = np.where(self._choices > 0, np.where(redraw, anywhere, centers), u)
@@ -105,6 +116,8 @@ class Lattice:
     def active(self, u: np.ndarray) -> np.ndarray:
         """Which parameters are active, shape (n, n_parameters) bool."""
         active = np.ones(u.shape, bool)
+        if not self._is_conditional:
+            return active
         for j, parameter in enumerate(self.space.parameters):
             for condition in parameter.conditions:
                 table = self._tables[condition.parent]

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from fractal_tuner.field import Kriging, RandomField, squared_distances
+from fractal_tuner.field import Kriging, RandomField
 
 CAUTION = 0.7
 ITERATIONS = 6
@@ -49,7 +49,8 @@ class Neighbourhood:
         self.kriging: Kriging | None = None
         self._size = _SIZE[0] + _SIZE[1] * n_features
         self._field = RandomField.prior(n_features)
-        self._fitted = np.empty(0, int)
+        self._members: list[int] = []
+        self._fitted: set[int] = set()
         self._evidence = 0.0
 
     def settle(self, rows: np.ndarray, x: np.ndarray, z: np.ndarray, scales: np.ndarray) -> None:
@@ -64,25 +65,34 @@ class Neighbourhood:
         scales : np.ndarray
             Scales of the field of all trials, shape (n_features,): what "near" means.
         """
-        self.kriging = None
         if 2 * len(x) < 3 * self._size:
+            self.kriging = None
             return
-        self._center, self._scales = x[[np.argmin(z)]], scales
+        self._center, self._scales = x[np.argmin(z)], scales
         h2 = self._distances(x)
-        members = np.sort(np.argsort(h2, kind="stable")[: self._size])
-        self._reach = float(h2[members].max())
-        x, self._z = x[members], z[members]
+        nearest = np.argsort(h2, kind="stable")[: self._size]
+        self._reach = float(h2[nearest[-1]])
+        nearest.sort()
+        self._z = z[nearest]
         if np.ptp(self._z) == 0:
+            self.kriging = None
             return
+        members = rows[nearest].tolist()
+        if self.kriging is None or members != self._members:
+            self._members = members
+            self._build(x[nearest])
+        assert self.kriging is not None
+        self.kriging.observe(self._z)
+
+    def _build(self, x: np.ndarray) -> None:
         self._low, side = x.min(axis=0), np.ptp(x, axis=0)
         self._flat = side == 0
         side = np.maximum(side, _THINNEST)
-        n_new = len(np.setdiff1d(rows[members], self._fitted, assume_unique=True))
+        n_new = len(set(self._members) - self._fitted)
         if n_new >= _NEW_MEMBERS * self._size:
             self._field = self._field.refit((x - self._low) / side, self._z, ITERATIONS)
-            self._fitted = rows[members]
+            self._fitted = set(self._members)
         self.kriging = Kriging(cautious(self._field, side), x)
-        self.kriging.observe(self._z)
 
     def judge(self, x: np.ndarray, z: float, whole: Kriging) -> None:
         """Compare how the two fields predicted a trial: ``x`` of shape (n_features,)."""
@@ -113,7 +123,8 @@ class Neighbourhood:
         return twin
 
     def _distances(self, x: np.ndarray) -> np.ndarray:
-        return squared_distances(x / self._scales, self._center / self._scales)[:, 0]
+        away = (x - self._center) / self._scales
+        return np.asarray(np.einsum("ij,ij->i", away, away))
 
 
 def _log_density(kriging: Kriging, x: np.ndarray, z: float) -> float:

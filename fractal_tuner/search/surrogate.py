@@ -7,6 +7,7 @@ fitted again whenever n has grown by a fifth, and each fit starts from the one b
 from __future__ import annotations
 
 import math
+from bisect import insort
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +101,7 @@ class Surrogate:
         self._near = Neighbourhood(n_features)
         self._features = np.empty((64, n_features))
         self._losses = np.empty(64)
+        self._ordered: list[float] = []
         self._next_fit = n_start
         self._n_chosen = 0
 
@@ -122,9 +124,9 @@ class Surrogate:
             self._features = np.concatenate([self._features, np.empty_like(self._features)])
             self._losses = np.concatenate([self._losses, np.empty_like(self._losses)])
         self._features[self.n] = features
-        self._losses[self.n] = np.clip(loss, -_HUGE, _HUGE)
+        self._losses[self.n] = loss = min(max(loss, -_HUGE), _HUGE)
         self.n += 1
-        self._measure()
+        self._measure(loss)
         response = self.response()
         if self.n >= self._next_fit:
             self._next_fit = max(self.n + 1, math.ceil(_GROWTH * self.n))
@@ -162,12 +164,15 @@ class Surrogate:
             z[failed] = 0.0 if failed.all() else np.nanquantile(z, 0.75)
         return z
 
-    def _measure(self) -> None:
-        losses = self.losses[np.isfinite(self.losses)]
-        if len(losses):
-            self.best, median = float(losses.min()), float(np.median(losses))
-            spread = float(losses.max()) - self.best
-            self.unit = max(median - self.best or spread or 1.0, spread / _HUGE)
+    def _measure(self, loss: float) -> None:
+        """Take one more loss into account in the lowest, and in the unit."""
+        if math.isnan(loss):
+            return
+        insort(self._ordered, loss)
+        self.best, worst = self._ordered[0], self._ordered[-1]
+        middle = len(self._ordered) // 2
+        median = 0.5 * self._ordered[middle] + 0.5 * self._ordered[~middle]
+        self.unit = max(median - self.best or worst - self.best or 1.0, (worst - self.best) / _HUGE)
 
     def _choose(self, z: np.ndarray) -> None:
         """Take all trials, or if they are too many those near the best, the best, and a spread."""
