@@ -34,7 +34,7 @@ def starting_points(
         ``cv_results_``, a study of Optuna, a journal, a CSV file, a data frame.
     space : SearchSpace or mapping
         What is to be searched now. Trials are left out, with a warning, where a value is outside of
-        its range.
+        its range. A choice that is another object, or a text in a table, is recognised by ``str``.
     defaults : mapping, optional
         Values of parameters that the earlier search did not have. Trials without them do not fit.
         Parameters that are not in the space are ignored.
