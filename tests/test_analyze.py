@@ -417,10 +417,16 @@ def test_the_landscape_is_that_of_the_best_choices():
 
 def test_dimensions_are_checked():
     search = ZoomSearch(PLANE, max_trials=3, seed=0)
-    for dims in (["z"], ["x", "x"], [], ["x", "y", "z"]):
+    for dims in (["z"], ["x", "x"], [], ["x", "y", "z"], 3):
         with pytest.raises(ValueError, match="dims must be one or two different names"):
             analyze(search, dims=dims)
     assert analyze(search, dims="x").dims == ("x",)
+
+
+@pytest.mark.parametrize("seed", [-1, "x", 0.5, None, True])
+def test_a_seed_is_checked(seed):
+    with pytest.raises(ValueError, match=f"seed must be an integer of at least 0, got {seed!r}"):
+        analyze(log_of([0.1]), seed=seed)
 
 
 def test_numbers_are_first_and_important_ones_are_drawn():

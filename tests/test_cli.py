@@ -81,6 +81,17 @@ def test_the_demo_prints_its_results_and_nothing_else(demo):
     assert max(map(len, [first, second, *rest[:6]])) <= 80
 
 
+@pytest.mark.slow
+def test_the_demo_says_as_json_what_it_found(tmp_path):
+    arguments = ("demo", "--max-trials", 4, "-o", tmp_path, "--json")
+    found = json_of(run(*arguments, code=ON_FEW_IMAGES + COMMAND))
+    names = [search["search"] for search in found["searches"]]
+    assert names == ["FractalSearchCV", "GridSearchCV 2 x 2", "RandomizedSearchCV"]
+    assert {search["n_trials"] for search in found["searches"]} == {4}
+    assert set(found["searches"][0]["params"]) == {"C", "gamma"}
+    assert len(found["files"]) == 5
+
+
 def test_the_demo_writes_two_pictures_a_summary_all_trials_and_a_report(demo):
     done, folder = demo
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -427,6 +438,15 @@ def test_a_study_of_optuna_holds_the_same_trials(call, tmp_path, hostile):
     assert study.best_value == max(t.score for t in before)
     assert call("export", hostile, "--format", "optuna", "-o", out).returncode == 2
     assert call("export", hostile, "--format", "optuna").returncode == 2
+
+
+def test_an_export_says_as_json_what_it_wrote(call, journal, tmp_path):
+    out = tmp_path / "trials.csv"
+    found = json_of(call("export", journal, "-o", out, "--json"))
+    assert found == {"out": str(out), "format": "csv", "n_trials": len(read(journal).trials)}
+    done = call("export", journal, "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--json needs --out" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [("export",), ("plot", "history")])

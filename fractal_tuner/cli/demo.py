@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fractal_tuner.cli.arguments import Commands, add_command, whole_number
+from fractal_tuner.cli.arguments import Commands, add_command, add_json, whole_number
 from fractal_tuner.cli.exits import Exit, cannot_write
-from fractal_tuner.cli.printing import busy
+from fractal_tuner.cli.printing import busy, print_json
 
 if TYPE_CHECKING:
     from fractal_tuner.report import HistoryDisplay
@@ -61,6 +61,7 @@ def add_to(commands: Commands) -> None:
         help="fits at the same time; the result is the same (default: one per processor, "
         f"at most {_FOLDS})",
     )
+    add_json(parser)
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,30 @@ class _Comparison:
     def rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []
         for outcome in self.outcomes:
-            history = outcome.history
-            reached = history.trial[history.score >= self.threshold]
-            first = f"at trial {reached[0]}" if len(reached) else "never"
-            n_trials = str(len(history.trial))
+            reached = self._first_within(outcome)
+            first = "never" if reached is None else f"at trial {reached}"
+            n_trials = str(len(outcome.history.trial))
             rows.append((outcome.name, n_trials, outcome.accuracy, first, outcome.params))
         return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        searches = [
+            {
+                "search": outcome.name,
+                "n_trials": len(outcome.history.trial),
+                "accuracy": outcome.score,
+                "standard_error": outcome.standard_error,
+                "first_trial_within_1_se": self._first_within(outcome),
+                "params": outcome.search.best_params_,
+            }
+            for outcome in self.outcomes
+        ]
+        return {"searches": searches, "verdict": self.verdict}
+
+    def _first_within(self, outcome: _Outcome) -> int | None:
+        """The number of the first trial within one standard error of the best of all."""
+        reached = outcome.history.trial[outcome.history.score >= self.threshold]
+        return int(reached[0]) if len(reached) else None
 
     @property
     def verdict(self) -> str:
@@ -147,6 +166,9 @@ def _run(options: argparse.Namespace) -> int:
         ]
     except OSError as error:
         raise cannot_write(out, error) from error
+    if options.json:
+        print_json(found.to_dict() | {"files": [str(file) for file in files]})
+        return Exit.GOOD
     print(found.answer, "", *_columns([found.head, *found.rows]), "", found.verdict, "", sep="\n")
     for file in files:
         print("wrote", file)

@@ -12,9 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from fractal_tuner.cli.arguments import Commands, add_command, add_reading, read_source
+from fractal_tuner.cli.arguments import (
+    Commands,
+    add_command,
+    add_json,
+    add_reading,
+    read_source,
+)
 from fractal_tuner.cli.exits import CommandError, Exit, cannot_write
-from fractal_tuner.cli.printing import plain, say
+from fractal_tuner.cli.printing import plain, print_json, say
 from fractal_tuner.cli.summaries import summary_of_trial
 from fractal_tuner.words import count
 
@@ -46,6 +52,7 @@ def add_to(commands: Commands) -> None:
         metavar="FILE",
         help="where to write (default: stdout; a study of Optuna needs a file that is new)",
     )
+    add_json(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -55,6 +62,8 @@ def _run(options: argparse.Namespace) -> int:
             raise CommandError(Exit.USAGE, "--format optuna needs --out FILE")
         if out.exists():
             raise CommandError(Exit.USAGE, f"{out} exists; a study goes to a new file")
+    if options.json and out is None:
+        raise CommandError(Exit.USAGE, "--json needs --out FILE: else the trials go to stdout")
     record = read_source(options, options.source)
     if options.format == "optuna":
         from fractal_tuner.cli.optuna_file import write_study
@@ -70,8 +79,11 @@ def _run(options: argparse.Namespace) -> int:
         else:
             with _replaced(out) as file:
                 write(record, file)
+    n = len(record.trials)
+    if options.json:
+        print_json({"out": str(out), "format": options.format, "n_trials": n})
     if out is not None:
-        say(f"wrote {count(len(record.trials), 'trial')} to {out}")
+        say(f"wrote {count(n, 'trial')} to {out}")
     return Exit.GOOD
 
 

@@ -111,8 +111,13 @@ def _read_ours(source: Any, space: SearchSpace | None, asked: dict[str, Any]) ->
     else:
         kind = type(source).__name__
         raise TypeError(
-            f"{kind} holds no trials that can be read"
-            + ("; it must be fitted first" if hasattr(source, "scoring") else "")
+            f"{kind} holds no trials that can be read; "
+            + (
+                "it must be fitted first"
+                if hasattr(source, "scoring")
+                else "give a search, a tuner, a study, a table, cv_results_, or the path of a "
+                "journal, of a Keras Tuner project, of an Optuna storage or of a CSV file"
+            )
         )
     if space is not None:
         raise ValueError(f"space does not apply to a {type(source).__name__}: it has its own")

@@ -66,7 +66,8 @@ def analyze(
     Raises
     ------
     TypeError, ValueError, OSError, ImportError
-        If the source cannot be read, or ``dims`` are not one or two of its dimensions.
+        If the source cannot be read, ``dims`` are not one or two of its dimensions, or ``seed`` is
+        no integer of at least 0.
 
     Examples
     --------
@@ -76,10 +77,12 @@ def analyze(
     >>> analyze(search).answer
     'The best of 12 trials is trial 1 with score 1, at x = 0.'
     """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
     record = read(source, **read_options)
     if dims is not None:
         names = list(record.trials.space.names)
-        dims = (dims,) if isinstance(dims, str) else tuple(dims)
+        dims = (dims,) if isinstance(dims, str) or not isinstance(dims, Sequence) else tuple(dims)
         if not 1 <= len(set(dims)) == len(dims) <= 2 or not set(dims) <= set(names):
             raise ValueError(f"dims must be one or two different names of {names}, got {dims!r}")
     chosen = next((t for t in record.trials if t.id == record.best), None)
