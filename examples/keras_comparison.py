@@ -319,23 +319,26 @@ def summary(rows: list[dict[str, Any]], tasks: list[str], tuners: list[str]) -> 
     signs = np.array([is_better(task) for task, _ in draws])
     scores = np.array([signs * column(tuner, "best") for tuner in tuners])
     ranks = rankdata(-scores, axis=0).mean(axis=1)
+    beaten = (np.sign(scores[-1] - scores) + 1).sum(axis=1) / 2  # equals count half
     measures = [f"{task}, {'loss' if is_better(task) < 0 else 'accuracy'}" for task in tasks]
-    head = ["tuner", *measures, "mean rank", "trials", "oracle, ms per trial"]
+    head = ["tuner", *measures, "mean rank", "beaten", "trials", "oracle, ms per trial"]
     lines = [f"| {' | '.join(head)} |", "| --- |" + " ---: |" * (len(head) - 1)]
-    for tuner, rank in zip(tuners, ranks, strict=True):
+    for tuner, rank, times in zip(tuners, ranks, beaten, strict=True):
         cells = [tuner]
         for task in tasks:
             best, test = column(tuner, "best", task), column(tuner, "test", task)
             spread = best.std(ddof=1) if len(best) > 1 else math.nan
             cells.append(f"{best.mean():.4f} ± {spread:.4f} ({test.mean():.3f})")
-        cells += [f"{rank:.1f}", f"{column(tuner, 'trials').mean():.0f}"]
-        cells.append(f"{column(tuner, 'oracle_ms').mean():.1f}")
+        cells += [f"{rank:.1f}", "" if tuner == tuners[-1] else f"{times:g} of {len(draws)}"]
+        cells += [
+            f"{column(tuner, name).mean():.{n}f}" for name, n in (("trials", 0), ("oracle_ms", 1))
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
         "Best validation score, mean ± standard deviation over seeds "
         f"({len(draws) // len(tasks)}), and in brackets the score of that model on data that no "
-        "tuner saw. Rank 1 is best.",
+        f"tuner saw. Rank 1 is best. Beaten: by {tuners[-1]!r}; equals count half.",
     ]
     return "\n".join(lines) + "\n"
 
