@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "search": {"dimensions", "space", "trials", "field"},
     "hyperparameters": {"dimensions"},
     "rungs": {"field", "search"},
-    "warm_start": {"space", "search"},
+    "warm_start": {"dimensions", "space", "search"},
     "fingerprint": set(),
     "evaluation": {"search", "trials", "fingerprint"},
     "search_cv": {"dimensions", "space", "trials", "search", "evaluation", "fingerprint"},
