@@ -30,8 +30,9 @@ from fractal_tuner.analysis.roughness import Roughness
 from fractal_tuner.readers import read
 from fractal_tuner.report import rules
 from fractal_tuner.report.findings import bounds_of
-from fractal_tuner.report.report import analyze, trial_rows
+from fractal_tuner.report.report import analyze
 from fractal_tuner.report.sections import sections
+from fractal_tuner.report.tables import trial_rows
 from fractal_tuner.trials import TrialLog, Window
 
 PLANE = SearchSpace({"x": Real(0, 1), "y": Real(0, 1)})
@@ -421,6 +422,13 @@ def test_dimensions_are_checked():
         with pytest.raises(ValueError, match="dims must be one or two different names"):
             analyze(search, dims=dims)
     assert analyze(search, dims="x").dims == ("x",)
+
+
+def test_parameters_of_a_union_depend_on_the_choice_between_its_members():
+    search = ZoomSearch([{"x": Real(0, 1)}, {"k": ["a", "b"]}], max_trials=4, seed=0)
+    text = analyze(search).to_markdown()
+    assert "| x | Real | 0 to 1 | (sub-space) |" in text
+    assert "None" not in text
 
 
 @pytest.mark.parametrize("seed", [-1, "x", 0.5, None, True])

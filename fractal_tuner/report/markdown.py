@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from fractal_tuner.report.sections import Table, best_table, sections
+from fractal_tuner.report.sections import sections
+from fractal_tuner.report.tables import Table, best_table
 
 if TYPE_CHECKING:
     from fractal_tuner.report.report import Report

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import fractal_tuner
 from fractal_tuner import words
-from fractal_tuner.report.sections import Table, best_table, sections
+from fractal_tuner.report.sections import sections
 from fractal_tuner.report.svg import picture_of
+from fractal_tuner.report.tables import Table, best_table
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -457,22 +457,6 @@ class Report:
         )
 
 
-def trial_rows(report: Report) -> list[dict[str, Any]]:
-    """A row of the page for each trial: number, how it ended, score, parameters, seconds."""
-    return [
-        {
-            "trial": t.id + 1,
-            "status": outcome(t),
-            "score": t.score,
-            "standard_error": standard_error(t.folds),
-            "level": t.level,
-            **{f"param_{name}": t.params.get(name, "") for name in report.names},
-            "seconds": math.nan if t.started is None or t.ended is None else t.ended - t.started,
-        }
-        for t in report.record.trials
-    ]
-
-
 def foremost(record: Record, findings: Mapping[str, Any], most: int) -> tuple[str, ...]:
     """So many dimensions to draw, in the order of the space.
 

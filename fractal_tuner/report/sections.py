@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
-import fractal_tuner
 from fractal_tuner import words
-from fractal_tuner.analysis.emulator import UNION
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.landscape import Landscape
 from fractal_tuner.readers.record import unpruned
@@ -26,36 +22,17 @@ from fractal_tuner.report.landscape_map import Kind, LandscapeDisplay
 from fractal_tuner.report.noise_bars import NoiseDisplay
 from fractal_tuner.report.pairs import ContourDisplay
 from fractal_tuner.report.parallel import ParallelCoordinatesDisplay
-from fractal_tuner.report.report import Report, foremost, trial_rows
+from fractal_tuner.report.report import Report, foremost
 from fractal_tuner.report.slices import SliceDisplay
+from fractal_tuner.report.tables import Table, error_table, run_table, space_table, trial_table
 from fractal_tuner.report.timeline import TimelineDisplay
 from fractal_tuner.report.variogram import RoughnessDisplay
 from fractal_tuner.report.zoom_path import ZoomPathDisplay
 from fractal_tuner.report.zoomed_views import ZoomedViewsDisplay
 
-_MOST_CELLS = 10_000  # of the table of trials
-_MOST_TRIALS = 1_000
 _MOST_SLICES = 8
 _MOST_PAIRED = 4
-_MOST_COLUMNS = 12  # parameters in it
-_OF_FOLDS = "standard error of its folds"
 _D = TypeVar("_D", bound=Display)
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under a head.
-
-    Attributes
-    ----------
-    caption : str
-    head : tuple of str
-    rows : tuple of tuples of str
-    """
-
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -82,26 +59,6 @@ def sections(report: Report) -> tuple[Section, ...]:
     """The sections that follow answer and warnings."""
     made = (make(report) for make in _SECTIONS)
     return tuple(section for section in made if section is not None)
-
-
-def best_table(report: Report) -> Table | None:
-    """The parameters of the best trial, and of the cheapest that may be as good."""
-    best = report.best
-    if best is None or not best.params:
-        return None
-    tied = report.findings["indistinguishable"]
-    cheap = tied.cheapest if tied.reason is None and tied.cheapest is not best else None
-    head = ["parameter", f"trial {best.id + 1}, the best"]
-    if cheap is not None:
-        head.append(f"trial {cheap.id + 1}, cheapest of those as good")
-    names = [n for n in report.names if n in best.params or (cheap and n in cheap.params)]
-    chosen = [best] if cheap is None else [best, cheap]
-    rows = [
-        (words.clean(n), *(words.value(t.params[n]) if n in t.params else "-" for t in chosen))
-        for n in names
-    ]
-    rows.append((words.clean(report.record.score_name), *(report.say(t.score) for t in chosen)))
-    return Table("Parameters of the best trial", tuple(head), tuple(rows))
 
 
 def _history(report: Report) -> Section:
@@ -355,133 +312,17 @@ def _noise(report: Report) -> Section:
 
 
 def _trials(report: Report) -> Section:
-    rows = trial_rows(report)
-    if not rows:
+    if not len(report.record.trials):
         return Section("trials", "Trials", ("There are no trials.",))
-    names = [n for n in report.names if any(f"param_{n}" in row for row in rows)]
-    clipped = names[:_MOST_COLUMNS]
-    heads = ["trial", "status", "score", "standard_error", *(f"param_{n}" for n in clipped)]
-    heads += [
-        head
-        for head in ("level", "seconds")
-        if any(row[head] and not math.isnan(row[head]) for row in rows)
-    ]
-    if all(math.isnan(row["standard_error"]) for row in rows):
-        heads.remove("standard_error")
-    most = min(_MOST_TRIALS, _MOST_CELLS // len(heads))
-    shown = rows if len(rows) <= most else _foremost(rows, most)
-    said = []
-    if len(shown) < len(rows):
-        said.append(
-            f"The best {most - most // 2:,} and the first {most // 2:,} of the other trials of "
-            f"{len(rows):,} are shown; save the report as .csv for all of them."
-        )
-    if len(clipped) < len(names):
-        said.append(f"The first {len(clipped)} of {len(names)} parameters are shown.")
-    titles = [
-        words.clean(head.removeprefix("param_")) if head.startswith("param_") else head
-        for head in heads
-    ]
-    titles = [_OF_FOLDS if title == "standard_error" else title for title in titles]
-    table = Table(
-        "Trials",
-        tuple(titles),
-        tuple(tuple(_cell(report, row, head) for head in heads) for row in shown),
-    )
-    tables = [table]
-    if report.errors:
-        counted = tuple((error, f"{n:,}") for error, n in report.errors[:20])
-        tables.append(Table("Why trials failed", ("last line of the error", "trials"), counted))
-    return Section("trials", "Trials", tuple(said), (), tuple(tables))
-
-
-def _foremost(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """The best rows and the first of the others, in their order."""
-    ranked = sorted(rows, key=lambda r: (math.isnan(r["score"]), -r["score"], r["trial"]))
-    best = {row["trial"] for row in ranked[: most - most // 2]}
-    others = [row["trial"] for row in rows if row["trial"] not in best][: most // 2]
-    kept = best | set(others)
-    return [row for row in rows if row["trial"] in kept]
-
-
-def _cell(report: Report, row: dict[str, Any], head: str) -> str:
-    value = row[head]
-    if isinstance(value, float) and math.isnan(value):
-        return ""
-    if head == "score":
-        return report.say(value)
-    if head == "standard_error":
-        return words.number(value, 2)
-    if head == "seconds":
-        return words.number(value, 3)
-    return words.value(value)
+    table, said = trial_table(report)
+    why = (error_table(report),) if report.errors else ()
+    return Section("trials", "Trials", said, (), (table, *why))
 
 
 def _reproduce(report: Report) -> Section:
-    record = report.record
-    log = record.trials
-    facts = [
-        ("tool", words.clean(record.tool)),
-        ("score", f"{words.clean(record.score_name)}, larger is better"),
-        ("seed", "not recorded" if record.seed is None else str(record.seed)),
-        ("trials, SHA-256", fingerprint(report)),
-        ("fractal_tuner", fractal_tuner.__version__),
-    ]
-    for name in ("strategy", "data", "estimator", "scoring"):
-        if name in log.header:
-            given = log.header[name]
-            text = given if isinstance(given, str) else json.dumps(given, sort_keys=True)
-            facts.insert(-2, (name, words.clean(text, 200)))
-    space: list[tuple[str, ...]] = []
-    for p, described in zip(log.space.parameters, log.space.describe(), strict=True):
-        space.append(
-            (
-                UNION if p.name is None else words.clean(p.name),
-                described["type"],
-                _extent(described),
-                words.listing(
-                    words.clean(log.space.parameters[c.parent].name) for c in p.conditions
-                ),
-            )
-        )
-    head: tuple[str, ...] = ("parameter", "kind", "values", "depends on")
-    if not any(row[-1] for row in space):
-        head, space = head[:-1], [row[:-1] for row in space]
-    return Section(
-        "reproduce",
-        "Reproduce",
-        ("The same trials give this page again, byte for byte, with the same versions.",),
-        (),
-        (
-            Table("What was run", ("what", "value"), tuple(facts)),
-            Table("Search space", head, tuple(space)),
-        ),
-    )
-
-
-def _extent(described: dict[str, Any]) -> str:
-    log = ", log scale" if described.get("log") else ""
-    if "low" in described:
-        low, high = words.value(described["low"]), words.value(described["high"])
-        step = f", in steps of {words.value(described['step'])}" if "step" in described else ""
-        return f"{low} to {high}{log}{step}"
-    if "quartiles" in described:
-        ends = described["quartiles"]
-        return f"{words.value(ends[0])} to {words.value(ends[-1])}, by probability"
-    values = described.get("values") or described.get("choices") or []
-    shown = [words.value(v, 40) for v in values[:12]]
-    more = [f"{len(values) - 12:,} more"] if len(values) > 12 else []
-    return words.listing([*shown, *more]) + log
-
-
-def fingerprint(report: Report) -> str:
-    """A hash of what was evaluated and how it scored."""
-    told = [
-        [list(t.key), t.status, repr(t.score), [repr(f) for f in t.folds]]
-        for t in report.record.trials
-    ]
-    text = json.dumps([report.record.trials.space.describe(), told], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    same = "The same trials give this page again, byte for byte, with the same versions."
+    tables = run_table(report), space_table(report)
+    return Section("reproduce", "Reproduce", (same,), (), tables)
 
 
 def _how_to_read(report: Report) -> Section:
