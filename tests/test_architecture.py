@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "gallery": set(),
     "smoothing": set(),
     "trials": {"dimensions", "space"},
-    "search": {"dimensions", "space", "trials", "field"},
+    "search": {"dimensions", "space", "trials", "field", "progress"},
     "hyperparameters": {"dimensions"},
     "rungs": {"field", "search"},
     "warm_start": {"dimensions", "space", "search"},

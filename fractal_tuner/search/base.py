@@ -239,7 +239,8 @@ class Search(ABC):
         A function that raises makes a failed trial; the search goes on. A keyboard interrupt ends
         it; the trial that ran is the first one when it is run again.
 
-        The journal is closed when the search is finished.
+        The journal is closed when the search is finished. A progress bar is shown on stderr while
+        that is a terminal.
 
         Parameters
         ----------
@@ -255,24 +256,37 @@ class Search(ABC):
         TypeError
             If the function returns no number.
         """
-        left = math.inf if n_trials is None else at_least_one("n_trials", n_trials)
-        while left > 0 and (batch := self.ask()):
-            left -= 1
-            trial = batch[0]
-            try:
-                try:
-                    score = function(**trial.params)
-                except Exception as error:
-                    self.tell(trial.id, error=f"{type(error).__name__}: {error}")
-                else:
-                    self.tell(trial.id, score)
-            except BaseException:
-                if trial.status == "running":
-                    self._orphans.insert(0, trial)
-                raise
+        from fractal_tuner.progress import progress
+
+        most = math.inf if n_trials is None else at_least_one("n_trials", n_trials)
+        if self.max_trials is not None:
+            most = min(most, self.max_trials - len(self.trials.told))
+
+        def asked() -> Iterator[Trial]:
+            n = 0
+            while n < most and (batch := self.ask()):
+                n += 1
+                yield batch[0]
+
+        total = None if most == math.inf else max(int(most), 0)
+        for trial in progress(asked(), "evaluating", total):
+            self._evaluate(function, trial)
         if self.finished:
             self.close()
         return self.best_trial
+
+    def _evaluate(self, function: Callable[..., float], trial: Trial) -> None:
+        try:
+            try:
+                score = function(**trial.params)
+            except Exception as error:
+                self.tell(trial.id, error=f"{type(error).__name__}: {error}")
+            else:
+                self.tell(trial.id, score)
+        except BaseException:
+            if trial.status == "running":
+                self._orphans.insert(0, trial)
+            raise
 
     @property
     def finished(self) -> bool:
