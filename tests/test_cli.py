@@ -637,7 +637,11 @@ def record_in(line):
 
 
 DAMAGES = {
-    "damage": lambda lines: [*lines[:5], lines[5][:-5] + b"9" + lines[5][-4:], *lines[6:]],
+    "damage": lambda lines: [
+        *lines[:5],
+        lines[5][:-5] + bytes([lines[5][-5] ^ 1]) + lines[5][-4:],
+        *lines[6:],
+    ],
     "no checksum": lambda lines: [*lines[:5], b"\xff\x00garbage\n", *lines[6:]],
     "sequence": lambda lines: [*lines[:5], *lines[6:]],
     "twice": lambda lines: [*lines[:6], lines[5], *lines[6:]],
