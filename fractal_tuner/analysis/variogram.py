@@ -92,7 +92,9 @@ class Spectrum:
             Both of shape (n_hurst, k).
         """
         if noise_variance == 0.0:
-            shares, noise_variance = np.full_like(shares, NO_NOISE), None
+            # Computed once: the same sums, rounded otherwise, would let chance choose a share.
+            values, totals = self.log_likelihood(shares=np.zeros(1))
+            return np.repeat(values, len(shares), 1), np.repeat(totals, len(shares), 1)
         m = self.n_contrasts
         q = np.maximum(shares, NO_NOISE)
         values, totals = np.empty((2, len(HURST), len(q)))
