@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fractal_tuner.analysis.basins import basins
     from fractal_tuner.analysis.boxcount import (
         boundary_dimension,
         box_dimension,
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
     )
     from fractal_tuner.analysis.choice import robust_best
     from fractal_tuner.analysis.correlation import correlation_lengths
+    from fractal_tuner.analysis.edges import domain_edges
     from fractal_tuner.analysis.estimate import Estimate
     from fractal_tuner.analysis.importance import importance
-    from fractal_tuner.analysis.local import gradient_magnitude, local_complexity, map_correlation
-    from fractal_tuner.analysis.noise import corrected_best, indistinguishable, noise_share
-    from fractal_tuner.analysis.optimum import (
-        basins,
-        domain_edges,
-        near_optimal_volume,
-        plateau_share,
-    )
+    from fractal_tuner.analysis.local import gradient_magnitude, local_complexity
+    from fractal_tuner.analysis.noise import noise_share
+    from fractal_tuner.analysis.plateau import plateau_share
+    from fractal_tuner.analysis.rivals import indistinguishable
     from fractal_tuner.analysis.roughness import roughness
+    from fractal_tuner.analysis.shifts import map_correlation
+    from fractal_tuner.analysis.volume import near_optimal_volume
+    from fractal_tuner.analysis.winner import corrected_best
     from fractal_tuner.dimensions import Categorical, Integer, Ordinal, Real
     from fractal_tuner.landscape import Landscape
     from fractal_tuner.mapping import map_landscape
@@ -138,7 +139,7 @@ _HOMES = {
     "map_landscape": "mapping",
     "gradient_magnitude": "analysis.local",
     "local_complexity": "analysis.local",
-    "map_correlation": "analysis.local",
+    "map_correlation": "analysis.shifts",
     "roughness": "analysis.roughness",
     "correlation_lengths": "analysis.correlation",
     "box_dimension": "analysis.boxcount",
@@ -148,13 +149,13 @@ _HOMES = {
     "Estimate": "analysis.estimate",
     "importance": "analysis.importance",
     "noise_share": "analysis.noise",
-    "indistinguishable": "analysis.noise",
-    "corrected_best": "analysis.noise",
+    "indistinguishable": "analysis.rivals",
+    "corrected_best": "analysis.winner",
     "robust_best": "analysis.choice",
-    "domain_edges": "analysis.optimum",
-    "basins": "analysis.optimum",
-    "plateau_share": "analysis.optimum",
-    "near_optimal_volume": "analysis.optimum",
+    "domain_edges": "analysis.edges",
+    "basins": "analysis.basins",
+    "plateau_share": "analysis.plateau",
+    "near_optimal_volume": "analysis.volume",
     "analyze": "report.report",
     "Report": "report.report",
     "HistoryDisplay": "report",

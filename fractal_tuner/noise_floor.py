@@ -23,10 +23,11 @@ from scipy.ndimage import uniform_filter
 from fractal_tuner import words
 from fractal_tuner.analysis.boxcount import BoxDimension, contour_dimension
 from fractal_tuner.analysis.estimate import Estimate
-from fractal_tuner.analysis.local import gradient_magnitude, local_complexity, map_correlation
+from fractal_tuner.analysis.local import gradient_magnitude, local_complexity
 from fractal_tuner.analysis.lookalikes import LogLogLine, steep_cell_counts
-from fractal_tuner.analysis.noise import indistinguishable
+from fractal_tuner.analysis.rivals import indistinguishable
 from fractal_tuner.analysis.roughness import Roughness, roughness
+from fractal_tuner.analysis.shifts import map_correlation
 from fractal_tuner.landscape import Landscape
 from fractal_tuner.trials import Trial, TrialLog
 

@@ -260,7 +260,7 @@ class FractalSearchCV(BaseSearchCV):
 
         See :func:`corrected_best`, which also gives an interval.
         """
-        from fractal_tuner.analysis.noise import corrected_best
+        from fractal_tuner.analysis.winner import corrected_best
 
         check_is_fitted(self, "trials_")
         return corrected_best(self.trials_, test_ratio=self._test_ratio).value

@@ -1,5 +1,6 @@
 """The analyzers together: one way to call them, one cost."""
 
+import math
 import time
 
 import numpy as np
@@ -73,3 +74,37 @@ def test_all_analyzers_of_a_search_of_60_trials_take_2_s_together():
 
     assert found["noise_share"].source == "folds"
     assert found["roughness"].verdict in {"smooth", "not enough data"}
+
+
+@pytest.mark.parametrize("name", ["basins", "plateau_share", "near_optimal_volume"])
+def test_unknown_noise_is_a_reason(name):
+    found = getattr(fractal_tuner, name)(Landscape.from_grid(np.eye(9)))
+    assert math.isnan(found.value)
+    assert "the noise is unknown" in found.reason
+
+
+@pytest.mark.parametrize("name", ["basins", "near_optimal_volume"])
+@pytest.mark.parametrize("scores", [[1.0], [math.nan] * 20, [2.0] * 20, [1.0, math.inf] * 3])
+def test_too_few_or_constant_scores_are_a_reason(name, scores):
+    found = getattr(fractal_tuner, name)(Landscape.from_grid(scores, noise_variance=1.0))
+    assert math.isnan(found.value)
+    assert found.reason
+
+
+@pytest.mark.parametrize(
+    "name", ["corrected_best", "domain_edges", "importance", "noise_share", "near_optimal_volume"]
+)
+def test_a_search_in_place_of_its_trials_is_told_what_to_give(name):
+    search = fractal_tuner.ZoomSearch({"x": Real(0, 1)}, max_trials=3, seed=0)
+    with pytest.raises(TypeError, match="got ZoomSearch; give its trials"):
+        getattr(fractal_tuner, name)(search)
+
+
+def test_more_dimensions_than_trials_are_a_reason():
+    rng = np.random.default_rng(0)
+    landscape = Landscape.from_points(rng.random((12, 20)), rng.random(12), noise_variance=0.1)
+    assert (
+        fractal_tuner.near_optimal_volume(landscape).reason
+        == "20 dimensions are too many for 12 scores"
+    )
+    assert fractal_tuner.basins(landscape).reason == "20 dimensions are too many for 12 scores"

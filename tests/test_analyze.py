@@ -22,11 +22,13 @@ from fractal_tuner import (
     SearchSpace,
     ZoomSearch,
 )
+from fractal_tuner.analysis.edges import DomainEdges, Edge
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.importance import Importance
-from fractal_tuner.analysis.noise import CorrectedBest, Indistinguishable, NoiseShare
-from fractal_tuner.analysis.optimum import DomainEdges, Edge
+from fractal_tuner.analysis.noise import NoiseShare
+from fractal_tuner.analysis.rivals import Indistinguishable
 from fractal_tuner.analysis.roughness import Roughness
+from fractal_tuner.analysis.winner import CorrectedBest
 from fractal_tuner.readers import read
 from fractal_tuner.report import rules
 from fractal_tuner.report.findings import bounds_of

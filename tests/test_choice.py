@@ -5,7 +5,7 @@ import pytest
 
 from fractal_tuner import FactorialZoom, Real, ZoomSearch
 from fractal_tuner.analysis.choice import robust_best
-from fractal_tuner.analysis.noise import indistinguishable
+from fractal_tuner.analysis.rivals import indistinguishable
 
 
 def told(true, noise, seed, n=40, k=5):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fractal_tuner.analysis.emulator import Design, Emulator
-from fractal_tuner.analysis.noise import indistinguishable
+from fractal_tuner.analysis.rivals import indistinguishable
 
 if TYPE_CHECKING:
     from fractal_tuner.trials import Trial, TrialLog

@@ -88,7 +88,7 @@ class Comparison:
 
 def compared(a: Record, b: Record) -> Comparison:
     """The comparison of two records."""
-    from fractal_tuner.analysis.noise import indistinguishable
+    from fractal_tuner.analysis.rivals import indistinguishable
 
     bests = best_trial(a), best_trial(b)
     if bests[0] is None or bests[1] is None:

@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from fractal_tuner.analysis.basins import basins
 from fractal_tuner.analysis.boxcount import BoxDimension, contour_dimension, failure_dimension
 from fractal_tuner.analysis.correlation import correlation_lengths
+from fractal_tuner.analysis.edges import domain_edges
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.importance import importance
 from fractal_tuner.analysis.local import gradient_magnitude, local_complexity
-from fractal_tuner.analysis.noise import corrected_best, indistinguishable, noise_share
-from fractal_tuner.analysis.optimum import (
-    basins,
-    domain_edges,
-    near_optimal_volume,
-    plateau_share,
-)
+from fractal_tuner.analysis.noise import noise_share
+from fractal_tuner.analysis.plateau import plateau_share
+from fractal_tuner.analysis.rivals import indistinguishable
 from fractal_tuner.analysis.roughness import roughness
+from fractal_tuner.analysis.volume import near_optimal_volume
+from fractal_tuner.analysis.winner import corrected_best
 from fractal_tuner.landscape import Landscape
 from fractal_tuner.readers import Record
 from fractal_tuner.readers.record import unpruned

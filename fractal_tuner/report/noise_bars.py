@@ -25,7 +25,8 @@ from fractal_tuner.trials import Trial, TrialLog
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fractal_tuner.analysis.noise import Indistinguishable, NoiseShare
+    from fractal_tuner.analysis.noise import NoiseShare
+    from fractal_tuner.analysis.rivals import Indistinguishable
 
 _MOST = 30
 _LETTERS = 60  # that the axis has room for
@@ -100,7 +101,8 @@ class NoiseDisplay(Display):
     def from_trials(
         cls, trials: TrialLog, *, best: int | None = None, score_name: str = "score"
     ) -> Self:
-        from fractal_tuner.analysis.noise import indistinguishable, noise_share
+        from fractal_tuner.analysis.noise import noise_share
+        from fractal_tuner.analysis.rivals import indistinguishable
 
         noise = noise_share(trials)
         sd = noise.sd if noise.reason is None else None

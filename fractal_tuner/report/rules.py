@@ -16,7 +16,7 @@ from fractal_tuner import words
 from fractal_tuner.report.drawing import best_of
 
 if TYPE_CHECKING:
-    from fractal_tuner.analysis.optimum import Edge
+    from fractal_tuner.analysis.edges import Edge
     from fractal_tuner.report.report import Report
 
 FEW_TRIALS = 10
