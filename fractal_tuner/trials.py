@@ -575,6 +575,8 @@ def _brief(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """``value`` as JSON would return it; numbers that JSON does not know become strings."""
+    if type(value) is float and math.isfinite(value):  # as most are
+        return value
     if hasattr(value, "tolist"):  # numpy's scalars and arrays
         value = value.tolist()
     if isinstance(value, Mapping):

@@ -20,6 +20,8 @@ _GLOBAL_BITS = 5
 _START_BITS = 4
 _MOST_START = 6
 _STEPS_EITHER_WAY = np.array([s for s in range(-STEPS, STEPS + 1) if s])
+_STEP_SIZES = 0.5 ** np.arange(2, DEPTH + 3)  # of a grid, by level
+_SHARES = np.array([1.5, 3.0, np.inf])
 
 
 class Lattice:
@@ -40,10 +42,12 @@ class Lattice:
         ]
         self._smooth = [j for j, d in enumerate(dimensions) if d.n_values is None]
         self._free = np.array([d.n_values != 1 for d in dimensions])
+        self._free_columns = np.flatnonzero(self._free)
         self._rest = np.array([0.5 / max(c, 1) for c in self._choices])
-        self.n_free = int(self._free.sum())
+        self.n_free = len(self._free_columns)
         self._n_categories = int((self._choices > 1).sum())
         self._is_conditional = any(p.conditions for p in space.parameters)
+        self._is_plain = len(self._smooth) == self._d and not self._is_conditional
 
     @property
     def n_start(self) -> int:
@@ -83,14 +87,14 @@ class Lattice:
         one.
         """
         n = len(centers)
-        free = np.flatnonzero(self._free)
+        free = self._free_columns
         levels = rng.integers(1, DEPTH + 1, n)
-        share = np.array([1.5, 3.0, np.inf])[rng.integers(0, 3, n)] / max(len(free), 1)
+        share = _SHARES[rng.integers(0, 3, n)] / max(len(free), 1)
         moves = (rng.random((n, self._d)) < share[:, None]) & self._free
         moves[np.arange(n), free[rng.integers(0, len(free), n)]] = True
         steps = _STEPS_EITHER_WAY[rng.integers(0, len(_STEPS_EITHER_WAY), (n, self._d))]
-        shift = moves * steps * 0.5 ** (levels[:, None] + 2)
-        u = np.clip(centers + shift, 0.0, 1.0)
+        shift = moves * steps * _STEP_SIZES[levels, None]
+        u = np.minimum(np.maximum(centers + shift, 0.0), 1.0)
         if not (self.has_categories or self._tables or self._is_conditional):
             return self.settle(u), levels
         anywhere = self.scattered(n, rng)
@@ -105,6 +109,8 @@ class Lattice:
 
     def settle(self, u: np.ndarray) -> np.ndarray:
         """The lattice nodes nearest to ``u``, inactive parameters at rest."""
+        if self._is_plain:
+            return np.asarray(np.rint(u * 2**_BITS) / 2**_BITS)
         u = u.copy()
         u[:, self._smooth] = np.rint(u[:, self._smooth] * 2**_BITS) / 2**_BITS
         for j in self._wide:
@@ -139,8 +145,10 @@ class Lattice:
 
     def features(self, u: np.ndarray) -> np.ndarray:
         """What the random field sees, shape (n, n_features): categories are one-hot / sqrt 2."""
+        if self._is_plain:
+            return u
         columns: list[np.ndarray] = []
-        for j in map(int, np.flatnonzero(self._free)):
+        for j in map(int, self._free_columns):
             if n_choices := self._choices[j]:
                 columns.append(np.eye(n_choices)[nearest(self._tables[j], u[:, j])] / np.sqrt(2.0))
             else:
@@ -151,10 +159,13 @@ class Lattice:
         """The window of a level around a trial's coordinates, or the whole space."""
         if u is None:
             return Window.whole(self._d)
-        numeric = self._choices == 0
-        lower = np.where(numeric, np.maximum(u - 0.5**level, 0.0), 0.0)
-        upper = np.where(numeric, np.minimum(u + 0.5**level, 1.0), 1.0)
-        return Window(level, center, tuple(lower.tolist()), tuple(upper.tolist()))
+        half = 0.5**level
+        sides = [
+            (0.0, 1.0) if n_choices else (max(x - half, 0.0), min(x + half, 1.0))
+            for x, n_choices in zip(u.tolist(), self._choices.tolist(), strict=True)
+        ]
+        lower, upper = zip(*sides, strict=True)
+        return Window(level, center, lower, upper)
 
 
 def _step(table: np.ndarray, old: np.ndarray, new: np.ndarray, sign: np.ndarray) -> np.ndarray:
