@@ -138,12 +138,14 @@ class Evaluation:
         """Put the final table where the host keeps what the last batch returned.
 
         The host goes on with the very dictionary that ``evaluate_candidates`` returned last. If no
-        batch succeeded in this process, because a journal had it all, the host is left with the
-        empty one it began with, and misses a result to see whether there are several metrics.
+        batch succeeded in this process, because a journal had it all, that is the empty one it
+        began with. It looks at one result, to see whether there are several metrics.
         """
         if self._results is None:
-            self._variables["all_out"].extend(results)
             self._results = self._variables["results"]
+            self._variables["all_out"].append(results[0])
+        else:
+            self._results["folds"].append(results[0])
         self._results.clear()
         self._results.update(table)
         # The host sets these after the refit only, which may be interrupted.
@@ -162,7 +164,9 @@ class Evaluation:
                 ours = rf"\s*\d+ fits failed out of a total of {n_fits}\."
                 warnings.filterwarnings("ignore", ours, FitFailedWarning)
                 self._results = self._evaluate(params, cv=self._folds, **options)
-            results: list[Fold] = self._results["folds"][-n_fits:]
+            kept = self._results["folds"]
+            results: list[Fold] = kept.copy()
+            kept.clear()  # the host would keep to the end what the trials keep
         except ValueError as error:
             failed = _results_of_failed_batch(error)
             if failed is None:

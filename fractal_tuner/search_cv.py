@@ -542,10 +542,10 @@ def _beatable(fold: Fold) -> Fold:
     fold = _as_floats(fold)
     scores = fold["test_scores"]
     if isinstance(scores, dict):
-        beatable: Any = {m: math.nan if s == math.inf else s for m, s in scores.items()}
-    else:
-        beatable = math.nan if scores == math.inf else scores
-    return fold | {"test_scores": beatable}
+        fold["test_scores"] = {m: math.nan if s == math.inf else s for m, s in scores.items()}
+    elif scores == math.inf:
+        fold["test_scores"] = math.nan
+    return fold
 
 
 def _space_of(given: Any) -> SearchSpace:

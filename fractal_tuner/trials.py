@@ -35,7 +35,7 @@ FORMAT = 1
 Status = Literal["running", "complete", "failed"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Window:
     """The part of the unit cube a trial was proposed from.
 
@@ -60,7 +60,7 @@ class Window:
         return cls(0, None, (0.0,) * n_parameters, (1.0,) * n_parameters)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Trial:
     """One evaluation of one candidate.
 

@@ -712,6 +712,24 @@ def test_a_search_survives_pickle_and_deepcopy_and_goes_on_alike(make):
     assert proposals[0] == proposals[1] == proposals[2]
 
 
+@pytest.mark.parametrize("options", [{"noise": True}, {"noise": None}, {"tolerance": 1e-9}])
+def test_a_pickle_holds_the_trials_alone_and_the_search_believes_again_what_it_did(options):
+    def told(search, n):
+        for number in range(n):
+            *batch, _ = search.ask(3) if number % 9 == 4 else (search.ask()[0], None)
+            for trial in batch:
+                score = bowl(**trial.params) + score_of(trial.params) / 20
+                search.tell(trial.id, math.nan if trial.id % 7 == 3 else score)
+        return search
+
+    search = told(zoom(max_trials=200, **options), 90)  # ten trials of it are still running
+    pickled = pickle.dumps(search)
+    assert len(pickled) < 1.5 * len(pickle.dumps(search.trials))
+    twin = pickle.loads(pickled)
+    assert twin.best_trial.id == search.best_trial.id
+    assert facts(told(twin, 30).trials) == facts(told(search, 30).trials)
+
+
 def run_script(code, *arguments, **options):
     environment = os.environ | {"PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(

@@ -48,6 +48,7 @@ import math
 import numbers
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -184,16 +185,28 @@ class ZoomSearch(Search):
         self._patience = _PATIENCE * (3 + self._lattice.n_free)
         self._start = self._lattice.start(4 * self._n_start, np.random.default_rng([self.seed]))
         self._list = _FullList(self._lattice) if self._size <= _FULL_LIST else None
-        n_features = self._lattice.features(self._start[:1]).shape[1]
-        self._surrogate = Surrogate(n_features, self._n_start)
         self._n_unpromising = 0
         self._learned: list[Trial] = []
         self._places = np.empty((64, len(self.space)))
         self._first: dict[Key, Trial] = {}
         self._replay()
 
+    @cached_property
+    def _surrogate(self) -> Surrogate:
+        """What the learned trials tell; pickles are without it, as it follows from them."""
+        n = len(self._learned)
+        surrogate = Surrogate(self._lattice.features(self._start[:1]).shape[1], self._n_start)
+        with one_blas_thread():
+            for place, trial in zip(self._places[:n], self._learned, strict=True):
+                surrogate.tell(self._lattice.features(place[None])[0], -trial.score)
+        return surrogate
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_surrogate"}
+
     def _learn(self, trial: Trial) -> None:
         super()._learn(trial)
+        surrogate = self._surrogate  # of the trials before this one
         first = self._first.get(trial.key)
         if first is None or first.status == "failed":
             self._first[trial.key] = trial
@@ -211,12 +224,12 @@ class ZoomSearch(Search):
         self._places[n] = place
         self._learned.append(trial)
         features = self._lattice.features(place[None])
-        before = self._surrogate.best
+        before = surrogate.best
         with one_blas_thread():
             promised = math.inf if self.tolerance is None else self._promise(features)
-            self._surrogate.tell(features[0], -trial.score)
+            surrogate.tell(features[0], -trial.score)
         if self.tolerance is not None:
-            gain = max(promised, before - self._surrogate.best)
+            gain = max(promised, before - surrogate.best)
             hopeful = gain >= self.tolerance * self._gained()
             self._n_unpromising = 0 if hopeful else self._n_unpromising + 1
 
