@@ -60,7 +60,7 @@ class Window:
         return cls(0, None, (0.0,) * n_parameters, (1.0,) * n_parameters)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Trial:
     """One evaluation of one candidate.
 
