@@ -84,8 +84,9 @@ class FractalSearchCV(BaseSearchCV):
         that give every worker a fit: workers divided by folds, rounded up. The result is thus the
         same for every ``n_jobs`` up to the number of folds; a fixed ``batch_size`` makes it the
         same for any, on any back end of joblib. Workers are idle at the end of a batch whose fits
-        they cannot share evenly, for instance 5 folds on 2 workers: ``batch_size=2`` keeps both
-        busy, and the search learns a little later.
+        they cannot share evenly: 2 workers need 3 rounds for 5 folds, and are at most 1.67 times as
+        fast as one. ``batch_size=2`` keeps both busy, and every other candidate is then chosen
+        without the score of the one before it.
     journal : path, optional
         File that keeps every trial from the moment it is scored. The same search with the same file
         continues where the file ends, and evaluates nothing twice; with other data, folds,
