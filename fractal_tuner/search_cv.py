@@ -33,6 +33,7 @@ from fractal_tuner.dimensions import Categorical, Dimension
 from fractal_tuner.evaluation import Evaluation, Fold
 from fractal_tuner.fingerprint import described
 from fractal_tuner.search import FactorialZoom, Search, ZoomSearch
+from fractal_tuner.search.base import at_least_one
 from fractal_tuner.space import Key, Parameter, SearchSpace, as_space
 from fractal_tuner.trials import Trial
 
@@ -287,7 +288,8 @@ class FractalSearchCV(BaseSearchCV):
     ) -> None:
         evaluation = Evaluation(self, evaluate_candidates, self.trial_timeout)
         n_jobs = joblib.effective_n_jobs(self.n_jobs)
-        size = self.batch_size or -(-n_jobs // max(1, evaluation.n_folds))
+        fewest = -(-n_jobs // max(1, evaluation.n_folds))
+        size = at_least_one("batch_size", fewest if self.batch_size is None else self.batch_size)
         with self._make_search(evaluation) as search:
             self._enqueue_earlier(search)
             for name in _FITTED:  # by an earlier fit; whatever was wrong is known by now

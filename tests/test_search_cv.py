@@ -575,6 +575,7 @@ def test_the_corrected_best_is_nearer_to_the_true_score():
         (PLANE, {"strategy": "factorial", "tolerance": 0.1}, "tolerance needs strategy='zoom'"),
         (PLANE, {"strategy": "grid"}, "'strategy'.*Got 'grid'"),
         (PLANE, {"batch_size": 0}, "'batch_size'"),
+        (PLANE, {"batch_size": True}, "batch_size must be an integer, got True"),
         (PLANE, {"max_time": 0}, "'max_time'"),
         (PLANE, {"levels": 0, "strategy": "factorial"}, "'levels'"),
         (PLANE, {"random_state": "a"}, "'random_state'"),
