@@ -114,8 +114,9 @@ def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances between rows, shapes (n, d) and (m, d) -> (n, m)."""
     h2 = a @ b.T
     h2 *= -2.0
-    h2 += np.einsum("ij,ij->i", a, a)[:, None]
-    h2 += np.einsum("ij,ij->i", b, b)
+    squares = np.einsum("ij,ij->i", b, b)
+    h2 += (squares if a is b else np.einsum("ij,ij->i", a, a))[:, None]
+    h2 += squares
     return np.asarray(np.maximum(h2, 0.0, out=h2))
 
 
@@ -224,7 +225,7 @@ def restricted_likelihood(k: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarr
     total = float(ones.sum())
     a -= ones * (float(ones @ z) / total)
     s2 = max(float(a @ z) / (n - 1), 1e-12)
-    log_det = 2.0 * float(np.log(diagonal(chol)).sum())
+    log_det = 2.0 * float(np.log(chol.diagonal()).sum())
     value = 0.5 * ((n - 1) * math.log(s2) + log_det + math.log(total))
     ones /= math.sqrt(total)
     a /= math.sqrt(s2)
@@ -256,7 +257,7 @@ def _objective(
     value += 0.5 * log_nugget**2 / _LOG_NUGGET[1] ** 2
 
     gradient = np.empty_like(theta)
-    gradient[-1] = nugget * diagonal(g).sum() + log_nugget / _LOG_NUGGET[1] ** 2
+    gradient[-1] = nugget * g.diagonal().sum() + log_nugget / _LOG_NUGGET[1] ** 2
     g *= slope.T  # in memory order; it is symmetric
     gradient[:-1] = -4.0 * weighted_squares(g, xw) + log_scales / _LOG_SCALE_SD**2
     return value, gradient
