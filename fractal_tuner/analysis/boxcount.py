@@ -36,7 +36,7 @@ _MIN_SPAN = 8  # of the largest size over the smallest
 _MAX_DOUBT = 0.75
 _SCATTER = 0.03  # of log counts around the model: self-similar sets make them wave
 _GRAIN_SD = 0.1  # of h where the counts' dependence on the boxes' position tells it
-_ALIGNED = (2, 3, 4, 5)  # sides of boxes that may stand as the parts of a set do
+_ALIGNED = 5  # the largest side of boxes that may stand as the parts of a set do
 _MIN_PLAIN = 0.3  # slope, below which b has the spread it has there
 _POINTS_PER_BOX = 10  # fewer, and boxes that the set meets stay empty
 
@@ -391,8 +391,7 @@ def _grain(mask: np.ndarray) -> _Grain:
     """From the box size whose counts depend most on the position of the boxes."""
     extent = max(mask.shape)
     found = []
-    for size in _ALIGNED:
-        counts = counts_by_position(mask, size)
+    for size, counts in enumerate(counts_by_position(mask, _ALIGNED)[1:], start=2):
         unit = math.log(2 - 1 / size)  # log of mean over least counts where h is 1
         gain = math.log(counts.mean() / counts.min())
         found.append(_Grain(gain / unit, math.log1p((size - 1) / extent) / unit))

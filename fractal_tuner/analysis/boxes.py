@@ -141,7 +141,7 @@ def mean_box_counts(
     return BoxCounts(sizes, np.array(counts))
 
 
-def counts_by_position(mask: np.ndarray, size: int) -> np.ndarray:
+def counts_by_position(mask: np.ndarray, largest: int) -> list[np.ndarray]:
     """Boxes that hold a true cell, for each position of the grid of boxes on that of the cells.
 
     Their mean is :func:`mean_box_counts` with boxes beyond the array. They differ where a set was
@@ -151,34 +151,32 @@ def counts_by_position(mask: np.ndarray, size: int) -> np.ndarray:
     ----------
     mask : np.ndarray
         Boolean, any shape.
-    size : int
-        Side of the boxes in cells.
+    largest : int
+        Sides of the boxes are 1, 2, ..., ``largest`` cells.
 
     Returns
     -------
-    np.ndarray
-        Shape (size, ..., size): counts when boxes end at cells ``i``, ``i + size``, ... of an axis.
+    list of np.ndarray
+        For each side, shape (side, ..., side).
 
     Examples
     --------
-    >>> counts_by_position(np.ones(6, bool), 3)
+    >>> counts_by_position(np.ones(6, bool), 3)[-1]
     array([3, 3, 2])
     """
-    mask = checked_mask(mask)
-    met = np.pad(mask, ((0, size - 1),) * mask.ndim)  # boxes, named by their last cells
-    for axis, n in enumerate(met.shape):
-        reach = 1
-        while reach < size:
-            step = min(reach, size - reach)
-            wider = met.copy()
-            later, before = part_along(axis, step, None), part_along(axis, 0, n - step)
-            np.logical_or(wider[later], met[before], out=wider[later])
-            met, reach = wider, reach + step
-    shape = (size,) * mask.ndim
-    counts = [
-        np.count_nonzero(met[tuple(slice(i, None, size) for i in at)]) for at in np.ndindex(shape)
-    ]
-    return np.reshape(counts, shape)
+    met = np.pad(checked_mask(mask), largest - 1)  # boxes, named by their first cells
+    found = []
+    for side in range(1, largest + 1):
+        if side > 1:
+            for axis in range(met.ndim):
+                met = met[part_along(axis, 0, -1)] | met[part_along(axis, 1, None)]
+        shape = (side,) * met.ndim
+        counts = [
+            np.count_nonzero(met[tuple(slice(i, None, side) for i in at)])
+            for at in np.ndindex(shape)
+        ]
+        found.append(np.reshape(counts, shape))
+    return found
 
 
 def point_box_counts(points: np.ndarray, levels: int | None = None) -> BoxCounts:
