@@ -21,7 +21,8 @@ from scipy import stats
 from scipy.ndimage import uniform_filter
 
 from fractal_tuner import words
-from fractal_tuner.analysis.boxcount import BoxDimension, contour_dimension
+from fractal_tuner.analysis.boxcount import contour_dimension
+from fractal_tuner.analysis.boxfit import BoxDimension
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.local import gradient_magnitude, local_complexity
 from fractal_tuner.analysis.lookalikes import LogLogLine, steep_cell_counts

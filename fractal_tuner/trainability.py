@@ -19,7 +19,7 @@ import numpy as np
 from fractal_tuner.fractals import at_least
 
 if TYPE_CHECKING:
-    from fractal_tuner.analysis.boxcount import BoxDimension
+    from fractal_tuner.analysis.boxfit import BoxDimension
 
 Activation = Literal["tanh", "relu", "identity"]
 

@@ -23,7 +23,7 @@ from fractal_tuner import (
     ZoomSearch,
     importance,
 )
-from fractal_tuner.analysis.boxcount import BoxDimension
+from fractal_tuner.analysis.boxfit import BoxDimension
 from fractal_tuner.report import (
     BoxCountingDisplay,
     ContourDisplay,

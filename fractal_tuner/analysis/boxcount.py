@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import distance_transform_cdt
-from scipy.stats import t as student
 
 from fractal_tuner.analysis.boundaries import between, boundary, checked_scores, level_boundary
 from fractal_tuner.analysis.boxes import (
@@ -28,33 +27,13 @@ from fractal_tuner.analysis.boxes import (
     part_along,
     point_box_counts,
 )
-from fractal_tuner.analysis.estimate import Estimate
+from fractal_tuner.analysis.boxfit import BoxDimension, Grain, fitted
 from fractal_tuner.landscape import Landscape, check_landscape
 
 _MIN_SIZES = 4
 _MIN_SPAN = 8  # of the largest size over the smallest
-_MAX_DOUBT = 0.75
-_SCATTER = 0.03  # of log counts around the model: self-similar sets make them wave
-_GRAIN_SD = 0.1  # of h where the counts' dependence on the boxes' position tells it
 _ALIGNED = 5  # the largest side of boxes that may stand as the parts of a set do
-_MIN_PLAIN = 0.3  # slope, below which b has the spread it has there
 _POINTS_PER_BOX = 10  # fewer, and boxes that the set meets stay empty
-
-
-@dataclass(frozen=True)
-class BoxDimension(Estimate):
-    """A box-counting dimension and the counts it came from.
-
-    ``scales`` are sides of boxes as shares of the unit cube's side for a landscape, of the array's
-    longest side for an array, of the side of the bounding cube for points.
-
-    Attributes
-    ----------
-    counts : BoxCounts or None
-        The counts that entered the fit; None if there were none.
-    """
-
-    counts: BoxCounts | None = field(default=None, repr=False, compare=False)
 
 
 def box_dimension(
@@ -281,9 +260,7 @@ def _edge_dimension(edge: np.ndarray, reason: str) -> BoxDimension:
     used = half_octaves(min(min(edge.shape) // 3, hole))
     if (few := _too_few(used)) is not None:
         return BoxDimension.abstain(f"{few}; the grid is {edge.shape} cells", n=cells)
-    found = _fit(
-        _edge_counts(edge, used), cells, edge.ndim, max(edge.shape), _UNSEEN, has_edge=False
-    )
+    found = fitted(_edge_counts(edge, used), cells, edge.ndim, max(edge.shape), grain=_UNSEEN)
     if found.reason is not None:
         return found
     smooth, whole = float(edge.ndim - 1), float(edge.ndim)
@@ -337,11 +314,9 @@ def _mask_dimension(mask: np.ndarray, sizes: Sequence[int] | np.ndarray | None) 
     # A whole box is taken to be cut from an area that goes on; all other sets have edges.
     has_edge = not (mask.all() and min(mask.shape, default=1) >= used[-1])
     found = mean_box_counts(mask, used, beyond=has_edge)
-    grain = _grain(mask) if has_edge else _Grain()
-    fitted = _fit(found, cells, mask.ndim, extent, grain, has_edge=has_edge)
-    if fitted.scales is None:
-        return fitted
-    return replace(fitted, scales=(float(used[0] / side), float(used[-1] / side)))
+    if not has_edge:
+        return fitted(found, cells, mask.ndim, side)
+    return fitted(found, cells, mask.ndim, side, grain=_grain(mask), extent=extent)
 
 
 def _too_few(sizes: np.ndarray) -> str | None:
@@ -359,6 +334,20 @@ def _trimmed(mask: np.ndarray) -> np.ndarray:
     return mask
 
 
+_UNSEEN = Grain(sd=0.2)  # a boundary's course between the cells
+
+
+def _grain(mask: np.ndarray) -> Grain:
+    """From the box size whose counts depend most on the position of the boxes."""
+    extent = max(mask.shape)
+    found = []
+    for size, counts in enumerate(counts_by_position(mask, _ALIGNED)[1:], start=2):
+        unit = math.log(2 - 1 / size)  # log of mean over least counts where h is 1
+        gain = math.log(counts.mean() / counts.min())
+        found.append(Grain(gain / unit, math.log1p((size - 1) / extent) / unit))
+    return max(found, key=lambda grain: grain.value)
+
+
 def _points_dimension(points: np.ndarray) -> BoxDimension:
     n = len(points)
     if (points == points[0]).all():
@@ -368,98 +357,4 @@ def _points_dimension(points: np.ndarray) -> BoxDimension:
     if (reason := _too_few(found.sizes[full])) is not None:
         return BoxDimension.abstain(f"{reason}; {_POINTS_PER_BOX} points a box are needed", n=n)
     found = BoxCounts(found.sizes[full], found.counts[full])
-    return _fit(found, n, points.shape[1], 1.0, _Grain(), has_edge=True)
-
-
-@dataclass(frozen=True)
-class _Grain:
-    """What is known of the cells' effect on the counts: ``h + factor b = value``, give or take sd.
-
-    Where a set stands on the cells as a Cantor set does, small boxes are fewer than they would be
-    of a set in any place, and the counts depend on the position of the boxes.
-    """
-
-    value: float = 0.0
-    factor: float = 0.0
-    sd: float = 0.05
-
-
-_UNSEEN = _Grain(sd=0.2)  # a boundary's course between the cells
-
-
-def _grain(mask: np.ndarray) -> _Grain:
-    """From the box size whose counts depend most on the position of the boxes."""
-    extent = max(mask.shape)
-    found = []
-    for size, counts in enumerate(counts_by_position(mask, _ALIGNED)[1:], start=2):
-        unit = math.log(2 - 1 / size)  # log of mean over least counts where h is 1
-        gain = math.log(counts.mean() / counts.min())
-        found.append(_Grain(gain / unit, math.log1p((size - 1) / extent) / unit))
-    return max(found, key=lambda grain: grain.value)
-
-
-def _fit(
-    found: BoxCounts, n: int, d: int, extent: float, grain: _Grain, *, has_edge: bool
-) -> BoxDimension:
-    """The dimension with its interval; ``extent`` is the set's, in the unit of the sizes."""
-    x, y, k = np.log(found.sizes), np.log(found.counts), len(found.sizes)
-    plain = -float(np.polyfit(x, y, 1)[0])
-    terms = [np.ones(k), -x, np.log1p(-found.sizes[0] / (2 * found.sizes))]
-    known = _SCATTER / grain.sd
-    prior, wanted = [[0.0, 0.0, known]], [known * grain.value]
-    if has_edge:
-        terms.append(np.log1p(found.sizes / extent))
-        weight = _SCATTER * math.sqrt(12) / max(plain, _MIN_PLAIN)
-        prior = [[*prior[0], known * grain.factor], [0.0, -weight / 2, 0.0, weight]]
-        wanted.append(0.0)
-    fit = _Ridge(np.stack(terms, axis=1), y, np.array(prior), np.array(wanted))
-    value = min(max(fit.slope(), 0.0), float(d))
-    halves = slice((k + 1) // 2), slice(k // 2, None)
-    small, large = (fit.slope(half) for half in halves)
-    doubt = max(fit.half_width, abs(value - plain), abs(small - large))
-    goodness = float(1 - fit.residuals.var() / x.var())
-    if doubt > _MAX_DOUBT:
-        reason = f"the counts follow no power law: {value:.2f} +- {doubt:.2f}"
-        return BoxDimension.abstain(reason, n=n, fit=goodness, counts=found)
-    return BoxDimension(
-        value,
-        max(value - doubt, 0.0),
-        min(value + doubt, float(d)),
-        n,
-        scales=(float(found.sizes[0] / extent), float(found.sizes[-1] / extent)),
-        fit=goodness,
-        counts=found,
-    )
-
-
-@dataclass(frozen=True)
-class _Ridge:
-    """Least squares of ``y`` on terms, the second with the slope, and on what is known of them."""
-
-    terms: np.ndarray
-    y: np.ndarray
-    prior: np.ndarray
-    wanted: np.ndarray
-
-    def coefficients(self, part: slice = slice(None)) -> np.ndarray:
-        """Of all counts or of some."""
-        design = np.vstack([self.terms[part], self.prior])
-        return np.asarray(np.linalg.lstsq(design, np.append(self.y[part], self.wanted))[0])
-
-    def slope(self, part: slice = slice(None)) -> float:
-        """Coefficient of the second term."""
-        return float(self.coefficients(part)[1])
-
-    @property
-    def residuals(self) -> np.ndarray:
-        """What the terms leave of ``y``."""
-        return np.asarray(self.y - self.terms @ self.coefficients())
-
-    @property
-    def half_width(self) -> float:
-        """Of the 95 % t-interval of the slope."""
-        design = np.vstack([self.terms, self.prior])
-        variance = np.linalg.inv(design.T @ design)[1, 1]
-        left = len(self.y) - 2
-        residuals = self.residuals
-        return float(student.ppf(0.975, left) * math.sqrt(residuals @ residuals / left * variance))
+    return fitted(found, n, points.shape[1], 1.0, extent=1.0, cell=float(found.sizes[0]))

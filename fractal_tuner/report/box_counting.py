@@ -24,7 +24,7 @@ from fractal_tuner.trials import TrialLog
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fractal_tuner.analysis.boxcount import BoxDimension
+    from fractal_tuner.analysis.boxfit import BoxDimension
 
 Of = Literal["contour", "failures"]
 
@@ -114,11 +114,8 @@ class BoxCountingDisplay(Display):
         ValueError
             If ``of`` is neither, or a dimension is unknown or categorical.
         """
-        from fractal_tuner.analysis.boxcount import (
-            BoxDimension,
-            contour_dimension,
-            failure_dimension,
-        )
+        from fractal_tuner.analysis.boxcount import contour_dimension, failure_dimension
+        from fractal_tuner.analysis.boxfit import BoxDimension
         from fractal_tuner.landscape import Landscape
 
         if of not in ("contour", "failures"):

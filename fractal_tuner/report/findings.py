@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fractal_tuner.analysis.basins import basins
-from fractal_tuner.analysis.boxcount import BoxDimension, contour_dimension, failure_dimension
+from fractal_tuner.analysis.boxcount import contour_dimension, failure_dimension
+from fractal_tuner.analysis.boxfit import BoxDimension
 from fractal_tuner.analysis.correlation import correlation_lengths
 from fractal_tuner.analysis.edges import domain_edges
 from fractal_tuner.analysis.estimate import Estimate
