@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fractal_tuner import Categorical, Landscape
 from fractal_tuner.analysis.roughness import roughness
-from fractal_tuner.analysis.variogram import HURST, PowerVariogram
+from fractal_tuner.analysis.variogram import HURST, Design, rough_fields, smooth_fields
 from fractal_tuner.dimensions import Integer, Real
 from fractal_tuner.fractals import (
     fractional_brownian_surface,
@@ -114,14 +114,15 @@ def rms(errors):
 # Known truth ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hurst", [0.2, 0.5, 0.8])
-def test_brownian_surfaces_have_dimension_3_minus_hurst(hurst):
-    # Root mean square errors over 100 seeds: 0.09, 0.07 and 0.05.
+@pytest.mark.parametrize(("hurst", "error"), [(0.2, 0.16), (0.5, 0.14), (0.8, 0.10)])
+def test_brownian_surfaces_have_dimension_3_minus_hurst(hurst, error):
+    # Root mean square errors of five surfaces, over 20 times five: 0.070 +- 0.030, 0.066 +- 0.023
+    # and 0.045 +- 0.018; the bounds are three standard deviations above the mean.
     found = [rough_grid(brownian(hurst, 0.01, seed)) for seed in range(5)]
     assert sum(f.low <= 3 - hurst <= f.high for f in found) >= 3
     found = [f for f in found if f.reason is None]
     assert len(found) >= 3
-    assert rms([f.value - (3 - hurst) for f in found]) < 0.2  # two of the worst seeds at 0.2
+    assert rms([f.value - (3 - hurst) for f in found]) < error
     assert all(f.low <= f.value <= f.high for f in found)
     assert found[0].hurst == pytest.approx(3 - found[0].value)
     assert found[0].hurst_low == pytest.approx(3 - found[0].high)
@@ -131,15 +132,15 @@ def test_brownian_surfaces_have_dimension_3_minus_hurst(hurst):
 @pytest.mark.slow
 def test_error_and_coverage_at_20_by_20_reach_the_targets():
     target = {0.2: 0.12, 0.5: 0.10, 0.8: 0.08}
-    # Measured on these seeds, with noise 0, 0.01, 0.05: 0.090, 0.094, 0.093; 0.072, 0.072, 0.069;
-    # 0.048, 0.051, 0.078. Intervals cover in 0.93 of the cases, 0.89 in the worst cell. At H = 0.8
-    # a sixth has no value: it might be smooth as well.
+    # Measured on these seeds, with noise 0, 0.01, 0.05: 0.078, 0.077, 0.076; 0.070, 0.070, 0.066;
+    # 0.050, 0.049, 0.062. Intervals cover in 0.93 of the cases, 0.89 in the worst cell. At H = 0.8
+    # two or three of 100 have no value: they might be smooth as well.
     coverage = []
     for hurst, allowed in target.items():
         for noise in (0.0, 0.01, 0.05):
             found = [rough_grid(brownian(hurst, noise, seed)) for seed in range(100)]
             errors = [f.value - (3 - hurst) for f in found if f.reason is None]
-            assert len(errors) >= (75 if hurst == 0.8 else 97)
+            assert len(errors) >= 95
             assert rms(errors) <= allowed
             coverage.append(np.mean([f.low <= 3 - hurst <= f.high for f in found]))
     assert min(coverage) >= 0.85
@@ -149,16 +150,14 @@ def test_error_and_coverage_at_20_by_20_reach_the_targets():
 @pytest.mark.slow
 @pytest.mark.parametrize("hurst", [0.2, 0.5, 0.8])
 def test_error_at_128_by_128_with_noise_reaches_the_target(hurst):
-    # Root mean square error over 16 seeds: 0.02 to 0.05.
+    # Root mean square error over 16 other seeds: 0.03.
     errors = []
     for seed in range(8):
         z = fractional_brownian_surface(hurst, 128, rng=seed).values
         noise = np.random.default_rng([seed, 1]).standard_normal(z.shape)
         found = rough_grid((z - z.mean()) / z.std() + 0.05 * noise)
-        if found.reason is None:  # at H = 0.8 the interval may hold the smooth limit
-            assert found.low <= found.value <= found.high
-            errors.append(found.hurst - hurst)
-    assert len(errors) >= 5
+        assert found.low <= found.value <= found.high
+        errors.append(found.hurst - hurst)
     assert rms(errors) <= 0.06
 
 
@@ -208,10 +207,10 @@ def test_known_noise_narrows_the_interval():
 
 def test_where_there_is_known_to_be_no_noise_no_share_is_likelier_than_another():
     # Sums that differ by their rounding made the madogram of a plane unlike that of its field.
-    spectrum = PowerVariogram.grid([np.linspace(0, 1, SIDE)] * 2).spectrum(BUMP)
-    surface, totals = spectrum.log_likelihood(0.0)
-    assert (surface == surface[:, :1]).all()
-    assert (totals == totals[:, :1]).all()
+    spectrum = Design.grid([np.linspace(0, 1, SIDE)] * 2).spectrum(BUMP)
+    found = spectrum.likelihood(0.0)
+    assert (found.values == found.values[:, :1]).all()
+    assert (found.totals == found.totals[:, :1]).all()
 
 
 def test_known_noise_that_the_scores_refute_is_not_used():
@@ -231,7 +230,7 @@ def test_the_share_of_the_space_explored_is_that_near_trials():
 
 @pytest.mark.parametrize("stretch", [3, 10])
 def test_axes_of_different_scales_are_equalised(stretch):
-    # Over 20 seeds the root mean square error is 0.04; without factors 0.10 and 0.24.
+    # Over 30 seeds the root mean square error is 0.05; without factors 0.10 and 0.24.
     errors = []
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -243,6 +242,17 @@ def test_axes_of_different_scales_are_equalised(stretch):
         assert found.factors[0] == 1.0
         assert 0.5 < found.factors[1] * stretch < 2.0
     assert rms(errors) < 0.12
+
+
+def test_a_stretched_surface_is_not_unlike_a_random_field():
+    # Its madogram varies more: standard deviations of misfits of 0.14 when stretched 10 times, 0.06
+    # when not. Of 30 surfaces three have no value.
+    u = np.stack([X.ravel(), Y.ravel()], 1)
+    factor = np.linalg.cholesky(brownian_covariance(u * (10, 1), 0.8))
+    normal = [np.random.default_rng(seed).standard_normal(len(u)) for seed in range(6)]
+    found = [rough_grid((factor @ values).reshape(SIDE, SIDE)) for values in normal]
+    assert sum(f.reason is None for f in found) >= 5
+    assert max(abs(f.misfit) for f in found) > 0.12
 
 
 def test_a_dimension_without_effect_gets_no_wrong_number():
@@ -273,8 +283,8 @@ def test_a_noisy_peak_climbed_by_a_search_is_not_rough(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("history", [searched, estimated])
 def test_roughness_is_found_in_the_history_of_a_search(history):
-    # Over 20 other seeds of each: bias at most 0.05, root mean square error 0.03 to 0.12, coverage
-    # 0.80 to 1, of all 0.95.
+    # Over 30 other seeds of each: bias at most 0.07, root mean square error 0.03 to 0.12, coverage
+    # 0.83 to 1, of all 0.94.
     covered = []
     for hurst in (0.3, 0.7):
         for noise in (0.0, 0.03):
@@ -406,7 +416,7 @@ def test_log_and_integer_dimensions_are_measured_on_their_search_scale():
 
 
 @pytest.mark.parametrize("hurst", [0.3, 0.5])
-@pytest.mark.parametrize("side", [20, 32, 128])
+@pytest.mark.parametrize("side", [20, 25, 32, 128])
 def test_sums_of_one_dimensional_fractals_get_no_wrong_number(hurst, side):
     # The likelihood alone says 2.03 to 2.45, of 2.7 and 2.5; misfits are 0.15 to 0.73.
     found = rough_grid(takagi_surface(hurst, side).values)
@@ -414,15 +424,16 @@ def test_sums_of_one_dimensional_fractals_get_no_wrong_number(hurst, side):
     assert math.isnan(found.value)
     assert math.isnan(found.low)
     assert "unlike a random field" in found.reason
-    assert abs(found.madogram - (3 - hurst)) < 0.09  # errors at most 0.08
+    if side != 25:  # whose lines are not those at which the sums have their corners
+        assert abs(found.madogram - (3 - hurst)) < 0.09  # errors at most 0.08
 
 
 @pytest.mark.parametrize(("side", "hurst"), [(20, 0.3), (20, 0.7), (32, 0.3), (128, 0.7)])
 def test_isotropic_deterministic_fractals_fit(side, hurst):
-    # Errors and misfits at most 0.05, also of the other two.
+    # Errors at most 0.04, misfits at most 0.07; 0.08 of 128 x 128 cells with an exponent of 0.3.
     found = rough_grid(weierstrass_mandelbrot_surface(hurst, side).values)
     assert abs(found.value - (3 - hurst)) < 0.1
-    assert abs(found.misfit) < 0.06
+    assert abs(found.misfit) < 0.1
 
 
 def test_a_step_gets_no_wrong_number():
@@ -433,11 +444,23 @@ def test_a_step_gets_no_wrong_number():
 
 
 def test_what_may_be_smooth_or_rough_has_an_interval_and_no_value():
-    # Of 100 surfaces of H = 0.8 with 5 % noise 18 have no value.
-    found = [rough_grid(brownian(0.9, 0.05, seed)) for seed in range(4)]
+    # Of 60 surfaces of 12 x 12 cells with H = 0.5 and 5 % noise about a fifth.
+    found = [rough_grid(brownian(0.5, 0.05, seed, side=12)) for seed in range(12)]
     for f in found:
         assert math.isnan(f.value) == (f.reason is not None) == (f.verdict == "not enough data")
-    assert any(f.verdict == "not enough data" for f in found)
+        assert f.low < f.high
+    assert {f.reason for f in found} == {
+        None,
+        "a smooth field explains the scores as well as a rough one",
+    }
+
+
+def test_a_rough_surface_near_the_smooth_limit_has_a_value_where_smooth_fields_are_refuted():
+    # Of 100 surfaces 96 or more, in each cell.
+    for noise in (0.0, 0.05):
+        found = [rough_grid(brownian(0.8, noise, seed)) for seed in range(4)]
+        assert sum(f.low == 2.0 for f in found) >= 1
+        assert sum(f.reason is None for f in found) >= 3
 
 
 # Invariances ------------------------------------------------------------------------------------
@@ -452,6 +475,14 @@ def test_a_positive_affine_change_of_scores_changes_nothing(slope, shift, seed):
     assert after.verdict == before.verdict
     assert after.low == pytest.approx(before.low, abs=1e-4, nan_ok=True)
     assert after.value == pytest.approx(before.value, abs=1e-4, nan_ok=True)
+
+
+@pytest.mark.parametrize(("slope", "shift"), [(1e-12, 0.0), (1e-3, 1e9), (1e300, 0.0)])
+def test_tiny_scales_and_huge_offsets_change_nothing(slope, shift):
+    z = brownian(0.5, 0.0, 1)
+    before, after = rough_grid(z), rough_grid(slope * z + shift)
+    assert after.verdict == before.verdict == "rough"
+    assert after.value == pytest.approx(before.value, abs=1e-3)
 
 
 @settings(max_examples=5, deadline=None)
@@ -480,14 +511,16 @@ def test_mirrored_and_exchanged_axes_of_a_grid_do_not_matter(seed):
         assert after.value == pytest.approx(before.value, abs=1e-3, nan_ok=True)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_grid_of_which_some_cells_are_fitted_may_be_held_any_way(seed):
-    z = fractional_brownian_surface(0.5, 16, rng=seed).values
+@pytest.mark.parametrize(("side", "seed"), [(17, 1), (17, 2), (17, 3), (37, 1)])
+def test_a_grid_of_which_some_cells_are_fitted_or_tiled_may_be_held_any_way(side, seed):
+    z = fractional_brownian_surface(0.5, side, rng=seed).values[:, 1:]
     before = rough_grid(z)
     for other in (z[::-1], z[:, ::-1], z.T, z.T[::-1]):
         after = rough_grid(other)
-        assert after.value == pytest.approx(before.value, abs=1e-3)
-        assert after.low == pytest.approx(before.low, abs=1e-3)
+        assert after.verdict == before.verdict
+        assert after.value == pytest.approx(before.value, abs=1e-6, nan_ok=True)
+        assert after.low == pytest.approx(before.low, abs=1e-6)
+        assert sorted(after.factors) == pytest.approx(sorted(before.factors), rel=1e-4)
 
 
 def test_a_grid_is_recognised_in_any_order_and_agrees_with_scattered_trials():
@@ -503,23 +536,25 @@ def test_a_grid_is_recognised_in_any_order_and_agrees_with_scattered_trials():
     assert hidden.low == pytest.approx(grid.low, abs=0.05)
 
 
+@pytest.mark.parametrize("family", [rough_fields, smooth_fields])
 @pytest.mark.parametrize("shape", [(7,), (6, 5), (3, 4, 5), (1, 9)])
-def test_parity_blocks_have_the_likelihood_of_the_whole(shape):
+def test_parity_blocks_have_the_likelihood_of_the_whole(shape, family):
     axes = [np.linspace(0, 1, length) for length in shape]
     places = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(shape))
     z = np.random.default_rng(0).standard_normal(len(places))
     shares = np.array([1e-3, 0.3, 1.0])
-    whole, _ = PowerVariogram.scattered(places).spectrum(z).log_likelihood(shares=shares)
-    blocks, _ = PowerVariogram.grid(axes).spectrum(z).log_likelihood(shares=shares)
-    np.testing.assert_allclose(blocks, whole, rtol=1e-9)
+    whole = Design.scattered(places, family).spectrum(z).likelihood(shares=shares)
+    blocks = Design.grid(axes, family).spectrum(z).likelihood(shares=shares)
+    np.testing.assert_allclose(blocks.values, whole.values, rtol=1e-9)
+    np.testing.assert_allclose(blocks.parts, whole.parts, rtol=1e-9)
 
 
 def test_the_likelihood_is_that_of_the_contrasts():
     # Against the density written out: variances of differences from the last trial.
     rng = np.random.default_rng(0)
     u, z, share = rng.random((12, 2)), rng.standard_normal(12), 0.2
-    spectrum = PowerVariogram.scattered(u).spectrum(z)
-    value, _ = spectrum.log_likelihood(0.5, np.array([share]))
+    spectrum = Design.scattered(u).spectrum(z)
+    value = spectrum.likelihood(0.5, np.array([share])).values
     k = len(HURST) // 2
     total = 0.5 / share
     scale = (1 - share) * total / spectrum.eigenvalues[k].mean()
@@ -599,6 +634,20 @@ def test_landscapes_without_information_have_a_reason():
         assert found.reason
 
 
+def test_places_repeated_with_the_same_score_count_once():
+    rng = np.random.default_rng(0)
+    u = rng.random((80, 2))
+    z = np.linalg.cholesky(brownian_covariance(u + 0.37, 0.5)) @ rng.standard_normal(80)
+    once, twice = rough_points(u, z), rough_points(np.repeat(u, 2, axis=0), np.repeat(z, 2))
+    assert twice.value == pytest.approx(once.value, abs=1e-6)
+    assert twice.low == pytest.approx(once.low, abs=1e-6)
+    assert (once.n, twice.n) == (80, 160)
+    assert once.verdict == twice.verdict == "rough"
+    few = rough_points(np.repeat(u[:30], 2, axis=0), np.repeat(z[:30], 2))
+    assert few.reason == "scores at 30 places are too few, 50 are needed"
+    assert math.isnan(few.value)
+
+
 def test_repeated_places_do_no_harm():
     rng = np.random.default_rng(0)
     u = np.repeat(rng.random((60, 2)), 2, axis=0)
@@ -621,6 +670,7 @@ def test_a_grid_of_400_takes_under_0_3_s_and_400_scattered_trials_under_1_s():
     z = brownian(0.5, 0.05, 0)
     for run, allowed in [
         (lambda: rough_grid(z), 0.3),
+        (lambda: rough_grid(noisy_bump(0.05)), 0.3),  # compared with smooth fields
         (lambda: rough_points(u, z.ravel()), 1.0),
     ]:
         start = time.process_time()

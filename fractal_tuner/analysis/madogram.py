@@ -18,11 +18,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 
 _N_BINS = 8
 _FARTHEST = 0.35  # share of the largest distance
 _LAGS = (1, 2)
+_N_FIELDS = 100
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,25 @@ class Madogram:
         """What :attr:`hurst` would be of the variogram ``scale h^(2 hurst) + noise_variance``."""
         variogram = scale * self.lags ** (2.0 * hurst) + noise_variance
         return self._slope(np.sqrt(variogram).mean(1)) if variogram.size else math.nan
+
+    @staticmethod
+    def spread_of(
+        axes: Sequence[np.ndarray], hurst: float, scale: float, noise_variance: float
+    ) -> float:
+        """Standard deviation of :attr:`hurst` over Gaussian fields of that variogram on a grid.
+
+        Of 100 fields, always the same.
+        """
+        places = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
+        variogram = scale * squareform(pdist(places, "sqeuclidean")) ** hurst
+        covariance = 10.0 * variogram.max() - variogram  # a constant drops out of differences
+        covariance[np.diag_indices_from(covariance)] += noise_variance + 1e-9 * variogram.max()
+        normal = np.random.default_rng(0).standard_normal((len(places), _N_FIELDS))
+        fields = (np.linalg.cholesky(covariance) @ normal).T
+        spacing = [axis[1] - axis[0] for axis in axes]
+        shape = [len(axis) for axis in axes]
+        found = [Madogram.of_grid(field.reshape(shape), spacing).hurst for field in fields]
+        return float(np.std(found))
 
     def _slope(self, means: np.ndarray) -> float:
         usable = means > 0

@@ -1,4 +1,4 @@
-"""Intrinsic random fields with a power variogram and a nugget: their restricted likelihood.
+"""Random fields with a nugget: their restricted likelihood on one design.
 
 Model: scores ``z(x) = mu + Z(x) + e`` with ``E|Z(x) - Z(y)|^2 = 2 a |x - y|^(2H)``, ``0 < H < 1``,
 and independent noise ``e``. ``Z`` has no variance, only its increments have one, so the likelihood
@@ -16,6 +16,10 @@ one design:
 
 with ``s`` profiled out. Where the noise variance is known, ``s`` is that variance divided by ``q``.
 
+The same goes for smooth fields, ``K`` a Matern correlation of smoothness 5/2 and one of several
+lengths. All likelihoods are of the same contrasts, so that their difference says which field
+explains the scores.
+
 References
 ----------
 Matheron, Adv. Appl. Probab. 5, 1973 (intrinsic fields); Patterson & Thompson, Biometrika 58, 1971
@@ -26,19 +30,68 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
 from scipy.spatial.distance import pdist, squareform
 
+from fractal_tuner.field import matern
+
 HURST = np.linspace(0.02, 0.98, 25)  # where the likelihood is computed
+SMOOTHNESS = 2.5  # of Matern fields that are twice differentiable
+LENGTHS = np.geomspace(0.04, 6.0, 16)  # of smooth fields, where the largest factor of an axis is 1
 NO_NOISE = 1e-12  # keeps variances positive where places coincide
 
 # None, odds of noise against field at even logarithmic distances, and nothing but noise.
 _ODDS = np.logspace(-8.0, 2.0, 181)
 SHARES = np.concatenate(([NO_NOISE], _ODDS / (1.0 + _ODDS), [1.0]))
+
+Family = Callable[[np.ndarray], Iterator[np.ndarray]]
+
+
+def rough_fields(squared: np.ndarray) -> Iterator[np.ndarray]:
+    """Covariances of contrasts at squared distances, for each of ``HURST``."""
+    for hurst in HURST:
+        yield -(squared**hurst)
+
+
+def smooth_fields(squared: np.ndarray) -> Iterator[np.ndarray]:
+    """Covariances at squared distances, for each of ``LENGTHS``."""
+    for length in LENGTHS:
+        yield matern(SMOOTHNESS, squared / length**2)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Of scores, over the fields of a family and noise shares: arrays of shape (n_fields, k).
+
+    Attributes
+    ----------
+    values : np.ndarray
+        Logarithms of the likelihood.
+    totals : np.ndarray
+        Total variance ``s``, the likeliest or the known one.
+    parts : np.ndarray
+        How much of a contrast is noise, averaged over contrasts, 0 to 1: the mean of ``q / v``.
+    """
+
+    values: np.ndarray
+    totals: np.ndarray
+    parts: np.ndarray
+
+    def profile(self) -> np.ndarray:
+        """The highest value for each field, between noise shares by a parabola."""
+        rows = np.arange(len(self.values))
+        top = self.values.argmax(1)
+        best = self.values[rows, top]
+        # The ends, no noise and nothing else, are not evenly spaced with the rest.
+        inner = np.clip(top, 2, self.values.shape[1] - 3)
+        before, after = self.values[rows, inner - 1], self.values[rows, inner + 1]
+        curvature = 2.0 * best - before - after
+        curvature[(inner != top) | (curvature <= 0.0)] = np.inf
+        return np.asarray(best + (after - before) ** 2 / (8.0 * curvature))
 
 
 @dataclass(frozen=True)
@@ -48,9 +101,9 @@ class Spectrum:
     Attributes
     ----------
     eigenvalues : np.ndarray
-        ``w``, shape (n_hurst, m): variances of the contrasts of the field, for each of ``HURST``.
+        ``w``, shape (n_fields, m): variances of the contrasts, for each field of a family.
     power : np.ndarray
-        ``p``, shape (n_hurst, m): squared contrasts of the scores, summed over sets of scores.
+        ``p``, shape (n_fields, m): squared contrasts of the scores, summed over sets of scores.
     n_sets : np.ndarray
         Shape (m,): how many sets of scores entered each sum.
     """
@@ -69,14 +122,14 @@ class Spectrum:
         )
 
     def stretched(self, factor: float) -> Spectrum:
-        """The spectrum of the same scores on the design enlarged by a factor."""
+        """The spectrum of the same scores, of rough fields, on the design enlarged by a factor."""
         growth = factor ** (2.0 * HURST[:, None])
         return Spectrum(growth * self.eigenvalues, self.power, self.n_sets)
 
-    def log_likelihood(
+    def likelihood(
         self, noise_variance: float | None = None, shares: np.ndarray = SHARES
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Log-likelihood and total variance for each of ``HURST`` and noise shares.
+    ) -> Likelihood:
+        """That of each field at each noise share.
 
         Parameters
         ----------
@@ -85,29 +138,27 @@ class Spectrum:
             all shares are taken for none.
         shares : np.ndarray
             Noise shares ``q``, shape (k,).
-
-        Returns
-        -------
-        tuple of np.ndarray
-            Both of shape (n_hurst, k).
         """
         if noise_variance == 0.0:
             # Computed once: the same sums, rounded otherwise, would let chance choose a share.
-            values, totals = self.log_likelihood(shares=np.zeros(1))
-            return np.repeat(values, len(shares), 1), np.repeat(totals, len(shares), 1)
+            one = self.likelihood(shares=np.zeros(1))
+            columns = (one.values, one.totals, one.parts)
+            return Likelihood(*(np.repeat(column, len(shares), 1) for column in columns))
         m = self.n_contrasts
         q = np.maximum(shares, NO_NOISE)
-        values, totals = np.empty((2, len(HURST), len(q)))
+        values, totals, parts = np.empty((3, len(self.eigenvalues), len(q)))
         for k, (w, power) in enumerate(zip(self.eigenvalues, self.power, strict=True)):
             v = np.multiply.outer(1.0 - q, w * (m / (w @ self.n_sets))) + q[:, None]
-            quadratic = (1.0 / v) @ power
+            inverse = 1.0 / v
+            quadratic = inverse @ power
             if noise_variance is None:
                 totals[k] = np.maximum(quadratic / m, np.finfo(float).tiny)
             else:
                 totals[k] = noise_variance / q
             log_determinant = np.log(v) @ self.n_sets + m * np.log(totals[k])
             values[k] = -0.5 * (log_determinant + quadratic / totals[k])
-        return values, totals
+            parts[k] = q * (inverse @ self.n_sets) / m
+        return Likelihood(values, totals, parts)
 
     @property
     def n_contrasts(self) -> float:
@@ -115,24 +166,8 @@ class Spectrum:
         return float(self.n_sets.sum())
 
 
-def profile(surface: np.ndarray) -> np.ndarray:
-    """The highest log-likelihood for each of ``HURST``, between ``SHARES`` by a parabola.
-
-    ``surface`` has shape (n_hurst, n_shares), as :meth:`Spectrum.log_likelihood` returns it.
-    """
-    rows = np.arange(len(surface))
-    top = surface.argmax(1)
-    best = surface[rows, top]
-    # The ends, no noise and nothing else, are not evenly spaced with the rest.
-    inner = np.clip(top, 2, surface.shape[1] - 3)
-    before, after = surface[rows, inner - 1], surface[rows, inner + 1]
-    curvature = 2.0 * best - before - after
-    curvature[(inner != top) | (curvature <= 0.0)] = np.inf
-    return np.asarray(best + (after - before) ** 2 / (8.0 * curvature))
-
-
-class PowerVariogram:
-    """Independent contrasts of power-variogram fields on a design, for each of ``HURST``.
+class Design:
+    """Places of scores: independent contrasts on them, for each field of a family.
 
     Parameters
     ----------
@@ -141,7 +176,7 @@ class PowerVariogram:
 
     Examples
     --------
-    >>> design = PowerVariogram.grid([np.linspace(0, 1, 6)] * 2)
+    >>> design = Design.grid([np.linspace(0, 1, 6)] * 2)
     >>> design.spectrum(np.arange(36.0)).eigenvalues.shape
     (25, 35)
     """
@@ -151,12 +186,12 @@ class PowerVariogram:
         self.eigenvalues = np.concatenate([block.eigenvalues for block in blocks], axis=1)
 
     @classmethod
-    def scattered(cls, coordinates: np.ndarray) -> PowerVariogram:
+    def scattered(cls, coordinates: np.ndarray, family: Family = rough_fields) -> Design:
         """The design of places anywhere, shape (n, d): one block, O(n^3)."""
-        return cls([_Block(squareform(pdist(coordinates, "sqeuclidean")), ())])
+        return cls([_Block(squareform(pdist(coordinates, "sqeuclidean")), (), family)])
 
     @classmethod
-    def grid(cls, axes: Sequence[np.ndarray]) -> PowerVariogram:
+    def grid(cls, axes: Sequence[np.ndarray], family: Family = rough_fields) -> Design:
         """The design of a full grid on axes that are even about their middles, in C order.
 
         Mirroring an axis leaves distances as they are, so fields that are even and odd along each
@@ -171,7 +206,7 @@ class PowerVariogram:
         shape = tuple(len(axis) for axis in axes)
         signs = itertools.product((1, -1), repeat=len(shape))
         folds = [tuple(zip(shape, sign, strict=True)) for sign in signs]
-        return cls([_Block(squared, fold) for fold in folds if (1, -1) not in fold])
+        return cls([_Block(squared, fold, family) for fold in folds if (1, -1) not in fold])
 
     def spectrum(self, scores: np.ndarray, n_sets: int = 1) -> Spectrum:
         """The spectrum of scores, shape (n,), or (n, n_sets) to be summed."""
@@ -187,7 +222,9 @@ class _Block:
     axis's length and parity, and is empty for a scattered design.
     """
 
-    def __init__(self, squared: np.ndarray, fold: tuple[tuple[int, int], ...]) -> None:
+    def __init__(
+        self, squared: np.ndarray, fold: tuple[tuple[int, int], ...], family: Family
+    ) -> None:
         self._fold = fold
         n = squared.shape[1]
         # A reflection takes the constant to the first coordinate, which is then left out.
@@ -199,9 +236,9 @@ class _Block:
             ones[0] += 1.0
             self._mirror = ones / np.linalg.norm(ones)
         eigenvalues, self._bases = [], []
-        for hurst in HURST:
+        for covariance in family(squared.T):
             # The rows stand for whole orbits already: fold the columns, keep this parity's rows.
-            kernel = self._folded(-(squared.T**hurst), rows=True)
+            kernel = self._folded(covariance, rows=True)
             kernel = self._contrasts(self._contrasts(kernel).T)
             w, basis = eigh(kernel, driver="evd", overwrite_a=True, check_finite=False)
             eigenvalues.append(np.maximum(w, 0.0))
@@ -238,6 +275,6 @@ class _Block:
         return (values - np.outer(2.0 * self._mirror, self._mirror @ values))[1:]
 
     def power(self, scores: np.ndarray) -> np.ndarray:
-        """Squared contrasts summed over the columns of ``scores``, shape (n_hurst, m)."""
+        """Squared contrasts summed over the columns of ``scores``, shape (n_fields, m)."""
         contrasts = self._contrasts(self._folded(scores))
         return np.array([((basis.T @ contrasts) ** 2).sum(1) for basis in self._bases])
