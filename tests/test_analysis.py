@@ -76,7 +76,7 @@ def test_all_analyzers_of_a_search_of_60_trials_take_2_s_together():
     assert found["roughness"].verdict in {"smooth", "not enough data"}
 
 
-@pytest.mark.parametrize("name", ["basins", "plateau_share", "near_optimal_volume"])
+@pytest.mark.parametrize("name", ["plateau_share", "near_optimal_volume"])
 def test_unknown_noise_is_a_reason(name):
     found = getattr(fractal_tuner, name)(Landscape.from_grid(np.eye(9)))
     assert math.isnan(found.value)

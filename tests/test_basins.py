@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from fractal_tuner import Categorical, Landscape
+from fractal_tuner import Categorical, Integer, Landscape
 from fractal_tuner.analysis.basins import basins
 
 SIDE = np.linspace(0, 1, 20)
@@ -26,7 +26,7 @@ def test_basins_of_a_grid_without_noise_are_exact():
 @pytest.mark.parametrize("noise", [0.05, 0.2])
 @pytest.mark.parametrize(("z", "n"), [(0 * X, 1), (BUMP, 1), (TWO, 2)])
 def test_noise_makes_no_basins(z, n, noise):
-    # Over 8 seeds each: 1.0 of white noise and of one bump, 1.9 to 2.0 of two.
+    # Over 5 seeds each all are right.
     counts = []
     for seed in range(5):
         noisy = z + noise * np.random.default_rng(seed).standard_normal(z.shape)
@@ -70,3 +70,50 @@ def test_choices_of_a_category_are_all_neighbours():
 def test_large_grids_take_little_time_and_memory():
     z = np.random.default_rng(0).standard_normal((1000, 1000)).cumsum(0).cumsum(1)
     assert basins(Landscape.from_grid(z, noise_variance=0.0)).persistence[0] == np.ptp(z)
+
+
+@pytest.mark.parametrize("how", ["grid", "scattered"])
+@pytest.mark.parametrize("kind", ["bump", "ridge", "plane"])
+def test_little_noise_and_gaps_between_scores_make_no_basins(how, kind):
+    # Islands of the field's mean above twice the noise would be two or more in a third of these.
+    def f(x, y):
+        ridge = 1 - 6 * (y - 0.2 - 0.6 * (2 * x - 1) ** 2) ** 2 - (x - 0.6) ** 2
+        return {"bump": np.exp(-60 * ((x - 0.3) ** 2 + (y - 0.6) ** 2)), "ridge": ridge}.get(
+            kind, x - y
+        )
+
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        noise = 0.01 * rng.standard_normal(400)
+        if how == "grid":
+            z = f(X, Y) + noise.reshape(X.shape)
+            landscape = Landscape.from_grid(z, noise_variance=1e-4)
+        else:
+            u = rng.random((80, 2))
+            landscape = Landscape.from_points(u, f(*u.T) + noise[:80], noise_variance=1e-4)
+        found = basins(landscape)
+        assert found.value == 1.0
+        assert found.high >= 1.0
+
+
+def test_a_second_region_that_few_scores_show_is_possible_but_not_sure():
+    rng = np.random.default_rng(0)
+    u = np.vstack([0.25 + 0.05 * rng.standard_normal((40, 2)), rng.random((20, 2))]).clip(0, 1)
+    z = np.exp(-40 * ((u - 0.25) ** 2).sum(1)) + 0.5 * np.exp(-200 * ((u - u[-1]) ** 2).sum(1))
+    found = basins(Landscape.from_points(u, z + 0.1 * rng.standard_normal(60), noise_variance=0.01))
+    assert found.value == 1.0
+    assert found.high > 1.0
+
+
+def test_integers_with_few_values_are_one_region():
+    # 25 places: the trials, and the places that paths lead over, lie on each other.
+    axes = {"a": Integer(1, 5), "b": Integer(1, 5)}
+    places = np.random.default_rng(0).integers(1, 6, (60, 2))
+    z = -((places - 3) ** 2).sum(1) + 0.1 * np.random.default_rng(1).standard_normal(60)
+    assert basins(Landscape.from_points(places, z, axes)).value == 1.0
+
+
+def test_choices_alone_have_no_regions():
+    axes = {"a": Categorical(list("abcd")), "b": Categorical(list("abc"))}
+    z = np.random.default_rng(0).random((4, 3))
+    assert "no regions" in basins(Landscape.from_grid(z, axes)).reason

@@ -30,6 +30,9 @@ UNION = "(sub-space)"  # what the choice between the spaces of a union is called
 
 _LEAST_TRIALS = 10
 _ITERATIONS = 30
+_NUGGET_STEPS = 20
+_NEARLY = 0.95  # of the known noise variance
+_LARGEST_NUGGET = 1e3
 _WAVES = 384
 _CHUNK = 4096
 _N_POINTS = 1024
@@ -191,6 +194,8 @@ class Emulator:
     ----------
     design : Design
         One that has no ``problem``.
+    noise_sd : float, default=0.0
+        Known standard deviation of the noise in a score; the field takes no less for noise.
 
     Attributes
     ----------
@@ -198,7 +203,7 @@ class Emulator:
         Estimated standard deviation of the noise in a score.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Design, noise_sd: float = 0.0) -> None:
         self._design = design
         x = design.features(design.points)
         y = design.scores
@@ -207,21 +212,30 @@ class Emulator:
         spread = float(np.std((y - self._middle) / size))
         self._unit = size * spread
         z = (y - self._middle) / self._unit
-        n = len(z)
         self._field = RandomField.prior(x.shape[1]).refit(x, z, _ITERATIONS)
-        self._x = x
+        self._x, self._z = x, z
         self._nugget = self._field.nugget
-        covariance = self._covariance(x)
+        self._solve()
+        known = (noise_sd / self._unit) ** 2
+        # Few scores may look smooth by luck. Each step comes nearer from below.
+        for _ in range(_NUGGET_STEPS):
+            if self._nugget * self._variance >= _NEARLY * known:
+                break
+            self._nugget = min(known / self._variance, _LARGEST_NUGGET)
+            self._solve()
+        self.noise_sd = math.sqrt(self._nugget * self._variance) * self._unit
+
+    def _solve(self) -> None:
+        """``P``, the weights of the scores and the field's variance at the present nugget."""
+        n = len(self._z)
+        covariance = self._covariance(self._x)
         covariance[np.diag_indices(n)] = 1.0 + self._nugget
-        factor = cho_factor(covariance, lower=True)
-        inverse = cho_solve(factor, np.eye(n))
+        inverse = cho_solve(cho_factor(covariance, lower=True), np.eye(n))
         ones = inverse.sum(1)
         self._ones = ones / ones.sum()
         self._p = inverse - np.outer(ones, self._ones)
-        self._z = z
-        self._weights = self._p @ z
-        self._variance = max(float(z @ self._weights) / (n - 1), 1e-12)
-        self.noise_sd = math.sqrt(self._nugget * self._variance) * self._unit
+        self._weights = self._p @ self._z
+        self._variance = max(float(self._z @ self._weights) / (n - 1), 1e-12)
 
     @cached_property
     def quality(self) -> float:
