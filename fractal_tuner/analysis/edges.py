@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from fractal_tuner.dimensions import Code, Dimension
     from fractal_tuner.trials import Trial, TrialLog
 
-_NEAR = 0.05  # of a dimension's range: next to its end
+_NEAR = 0.05  # of a dimension's range: next to its end, and the step of slopes
 _LEAST_VALUES = 3  # of fewer, each is an end
 _FEW = 5  # values: of fewer, one step from the end is not next to it
-_STEP = 0.1  # of a dimension's range, for slopes
 _LEAST_QUALITY = 0.1  # R^2 of a field that knows more of scores left out than their mean
 _N_DRAWS = 200
 
@@ -38,7 +37,7 @@ class Edge:
     is_on : bool
         Whether the best is on the end; otherwise it is next to it.
     slope : Estimate
-        By how much the score grows towards the end over the last tenth of the range, with its
+        By how much the score grows towards the end over the last twentieth of the range, with its
         95 % interval; a reason if no field could be fitted, or it predicts too badly.
     """
 
@@ -85,10 +84,10 @@ def domain_edges(trials: TrialLog) -> DomainEdges:
     Next to an end is within 0.05 of the range, on the scale of the search; of finite dimensions
     with at least 5 values, also the last value but one. Categories and pairs of values have no
     ends; conditional dimensions count where they are active in the best trial. The slope is the
-    difference of a random field fitted to the scores, between the end and a tenth of the range
+    difference of a random field fitted to the scores, between the end and a twentieth of the range
     inside (at least one value), the other parameters as in the best trial; its interval holds 95 %
-    of 200 draws. A field that does not predict scores left out (R^2 below 0.1) has taken what
-    happens there for noise, and has no slope.
+    of 200 draws. A field that does not predict scores left out (R^2 below 0.1) has taken
+    what happens there for noise, and has no slope.
 
     Parameters
     ----------
@@ -106,9 +105,11 @@ def domain_edges(trials: TrialLog) -> DomainEdges:
 
     Notes
     -----
-    Measured on a zooming search of 30 trials with a little noise, 20 seeds: an optimum at 0.4 of
-    the range was never called an edge; one at 0.97 in 13 cases, never with a slope that surely
-    points outward; one at 1.3 always, with such a slope in half of the cases.
+    Measured on bowls, half of them with waves, in 2 and 4 dimensions, 30 and 60 trials of a zooming
+    search, 12 seeds each: with noise of 0, 0.02 and 0.1 of the scores' range, an optimum at 0.4 was
+    never called an edge. One at 0.97 was in 109 of 144 cases, and no slope surely pointed outward.
+    One at 1.3 was in 139; it did in all 48 without noise, 34 of 48 with noise 0.02, and 12 of 43
+    with 0.1. A dimension that does nothing was called an edge in 36 cases, with such a slope in 2.
 
     Examples
     --------
@@ -134,8 +135,8 @@ def domain_edges(trials: TrialLog) -> DomainEdges:
     if not ends:
         return DomainEdges(best=best)
     design = Design.of(trials)
+    place = np.array(trials.space.unit(best.key))
     rise = _rises(design)
-    place = trials.space.unit(best.key)
     edges = []
     for j, (code, end) in ends.items():
         dimension = parameters[j].dimension
@@ -188,8 +189,8 @@ def _rises(design: Design) -> Callable[[np.ndarray, int, float, float], Estimate
 
 
 def _inward(dimension: Dimension, end: float) -> float:
-    """A tenth of the range inside of an end, and at least one value."""
-    inside = dimension.unit(dimension.code(abs(end - _STEP)))
+    """A twentieth of the range inside of an end, and at least one value."""
+    inside = dimension.unit(dimension.code(abs(end - _NEAR)))
     n = dimension.n_values
     if inside == end and n is not None:
         step = 1 if end == 0.0 else -1
