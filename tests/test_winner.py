@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from folded import logged
+from folded import logged, simulated
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -101,3 +101,25 @@ def test_any_number_of_folds_tells_the_luck_of_choosing(k):
     # The standard deviation of a corrected score is 0.06 to 0.1, so that of the mean is 0.02.
     assert abs(np.mean([f.value for f in found])) < 0.06
     assert np.std([f.value for f in found]) < 0.16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [10, 60])
+@pytest.mark.parametrize("k", [3, 10])
+@pytest.mark.parametrize("common", [0.0, 0.9])
+def test_the_correction_helps_and_does_not_overshoot(n, k, common):
+    # In standard errors of a mean score. Over 72 settings of 80 searches each the mean error is
+    # 1.05 before and 0.13 after, its least 0.08 to 2.8 before, -0.30 to 0.66 after; 60 searches
+    # tell a mean error by 0.14.
+    rng = np.random.default_rng([n, k])
+    before, after = [], []
+    for _ in range(60):
+        u, truth, table = simulated(rng, n=n, k=k, noise=math.sqrt(k), smooth=common, share=0.0)
+        table += truth.mean() - table.mean(0)  # luck of the folds that all candidates share
+        found = corrected_best(logged(table, u))
+        winner = int(np.argmax(table.mean(1)))
+        before.append(found.best - truth[winner])
+        after.append(found.value - truth[winner])
+    assert abs(np.mean(after)) < np.mean(before)
+    assert np.mean(after) > -0.45
+    assert np.mean(np.square(after)) < np.mean(np.square(before))
