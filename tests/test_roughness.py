@@ -444,7 +444,7 @@ def test_a_step_gets_no_wrong_number():
 
 
 def test_what_may_be_smooth_or_rough_has_an_interval_and_no_value():
-    # Of 60 surfaces of 12 x 12 cells with H = 0.5 and 5 % noise about a fifth.
+    # Of 40 other surfaces of 12 x 12 cells with H = 0.5 and 5 % noise four.
     found = [rough_grid(brownian(0.5, 0.05, seed, side=12)) for seed in range(12)]
     for f in found:
         assert math.isnan(f.value) == (f.reason is not None) == (f.verdict == "not enough data")

@@ -29,7 +29,7 @@ from fractal_tuner.field import (
 )
 
 MAX_TRIALS = 200  # factors need fewer trials than the Hurst exponent does
-_STEPS = 20  # quasi-Newton; the likelihood is flat long before
+_STEPS = 40  # quasi-Newton; half as many leave some histories of searches where rounding decides
 _LOG_FACTOR = 3.4  # factors lie between 1/30 and 30
 _HURST = (0.05, 0.97)
 _LOG_NUGGET = (math.log(1e-6), math.log(10.0))

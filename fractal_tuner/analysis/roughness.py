@@ -54,8 +54,9 @@ def roughness(landscape: Landscape, *, seed: int = 0) -> Roughness:
     Restricted likelihood of a power-variogram field with a nugget. The 95 % interval of H is ``{H:
     2 (max - profile) <= 3.84}``; the value is the mean of H over the posterior, H even on 0 to 1
     (:func:`fractal_tuner.analysis.hurst.hurst_mean`). Where the interval comes near the smooth
-    limit, the scores are compared with a twice differentiable field, which has a largest scale: it
-    must be seven times likelier than a rough one, or less likely, to decide.
+    limit, the scores are compared with a twice differentiable field, which has a largest scale.
+    They are smooth if it is seven times likelier, rough if it is seven times less likely (or merely
+    less likely, where the interval excludes the limit).
 
     A known noise variance narrows the interval a lot where noise is more than a few per cent of the
     scores' spread. It is used unless the scores refute it, at the same level of 95 %: neighbours

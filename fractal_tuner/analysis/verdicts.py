@@ -55,7 +55,7 @@ class Roughness(Estimate):
         ``"smooth"``: the interval reaches the smooth limit and D is at most d + 0.1; or it comes
         near and a twice differentiable field explains the scores better: then D is d.
         ``"rough"``: the interval stays away from the smooth limit, or a twice differentiable field
-        explains the scores worse.
+        explains the scores worse: clearly so where the interval reaches that limit.
         ``"noise"``: noise alone explains the scores as well, or is more than 0.9 of their variance.
         ``"constant"``: the scores do not differ.
         ``"not enough data"``: fewer than 50 trials or 10 per dimension, a few scores so far off
@@ -196,7 +196,9 @@ def _told_apart(
         )
     if reason:
         return replace(found, low=math.nan, high=math.nan, reason=reason)
-    if gain > -HALF_CHI2 and hurst < SMOOTH:
+    # An interval that excludes the smooth limit speaks against smooth fields already.
+    doubt = -HALF_CHI2 if found.low == d else 0.0
+    if gain > doubt and hurst < SMOOTH:
         return replace(found, reason=_EITHER)
     if found.high - found.low > MAX_WIDTH:
         return replace(found, reason=f"the interval of D is wider than {MAX_WIDTH}")
@@ -209,7 +211,7 @@ def _unrefuted(evidence: Evidence) -> float | None:
     if evidence.noise_variance is None:
         return None
     known, unknown = (
-        float(evidence.rough.likelihood(v).values.max()) for v in (evidence.noise_variance, None)
+        hurst_peak(evidence.rough.likelihood(v).profile()) for v in (evidence.noise_variance, None)
     )
     return None if known < unknown - HALF_CHI2 else evidence.noise_variance
 
