@@ -433,6 +433,25 @@ def test_the_interval_of_a_rough_contour_knows_what_the_grid_does_not_show(side,
     assert np.mean(covered) >= least
 
 
+def test_specks_are_no_boundary():
+    rng = np.random.default_rng(0)
+    mask = np.zeros((200, 200), bool)
+    mask[tuple(rng.integers(0, 200, (2, 10)))] = True
+    found = boundary_dimension(mask)
+    assert math.isnan(found.value)
+    assert "specks" in found.reason
+    few = boundary_dimension(disk(200, 0.05))
+    assert "it is 11 cells long" in few.reason
+
+
+@pytest.mark.parametrize("centre", [0.0, 0.3, 0.6, 0.9])
+def test_a_circle_is_smooth_wherever_the_grid_ends(centre):
+    x = np.linspace(-1, 1, 200)
+    found = boundary_dimension(np.hypot(x[:, None] - centre, x - centre) < 0.3)
+    # Measured: at most 1.006.
+    assert 1 <= found.low <= found.value < 1.01
+
+
 @pytest.mark.parametrize("n_waves", [5, 10, 20, 40])
 @pytest.mark.parametrize("is_plane", [False, True])
 def test_a_wave_has_no_fractal_contour(n_waves, is_plane):

@@ -32,6 +32,7 @@ from fractal_tuner.landscape import Landscape, check_landscape
 
 _MIN_SIZES = 4
 _MIN_SPAN = 8  # of the largest size over the smallest
+_SPECKS = 0.05  # below the least dimension of a boundary, where rounding and bends may lead
 _ALIGNED = 5  # the largest side of boxes that may stand as the parts of a set do
 _POINTS_PER_BOX = 10  # fewer, and boxes that the set meets stay empty
 
@@ -257,13 +258,26 @@ def _edge_dimension(edge: np.ndarray, reason: str) -> BoxDimension:
     if (hole := _largest_hole(edge)) < _MIN_SPAN:
         reason = f"it is everywhere: boxes of more than {hole} cells all meet it"
         return BoxDimension.abstain(reason, n=cells)
-    used = half_octaves(min(min(edge.shape) // 3, hole))
-    if (few := _too_few(used)) is not None:
-        return BoxDimension.abstain(f"{few}; the grid is {edge.shape} cells", n=cells)
-    found = fitted(_edge_counts(edge, used), cells, edge.ndim, max(edge.shape), grain=_UNSEEN)
+    extent = max(_trimmed(edge).shape)
+    used = half_octaves(min(*edge.shape, extent) // 3)
+    if (few := _too_few(used[used <= hole])) is not None:
+        return BoxDimension.abstain(f"{few}; it is {extent} cells long", n=cells)
+    found = fitted(
+        _edge_counts(edge, used[used <= hole]),
+        cells,
+        edge.ndim,
+        max(edge.shape),
+        grain=_UNSEEN,
+    )
     if found.reason is not None:
         return found
     smooth, whole = float(edge.ndim - 1), float(edge.ndim)
+    if found.high < smooth - _SPECKS:
+        reason = (
+            f"it reads {found.value:.2f}, and no boundary has less than {smooth:g}: specks of one "
+            "side, or threads that the cells do not show"
+        )
+        return BoxDimension.abstain(reason, n=cells, fit=found.fit, counts=found.counts)
     value = max(found.value, smooth)
     low, high = (found.value + 1.5 * (end - found.value) for end in (found.low, found.high))
     unseen = value - smooth
