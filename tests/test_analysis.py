@@ -108,3 +108,66 @@ def test_more_dimensions_than_trials_are_a_reason():
         == "20 dimensions are too many for 12 scores"
     )
     assert fractal_tuner.basins(landscape).reason == "20 dimensions are too many for 12 scores"
+
+
+@pytest.mark.parametrize("name", ["indistinguishable", "corrected_best", "robust_best"])
+@pytest.mark.parametrize("wrong", [None, 3, "abc", [1, 2], np.zeros((5, 5)), object()])
+def test_what_holds_no_trials_is_refused(name, wrong):
+    with pytest.raises(TypeError, match="trials must be a TrialLog"):
+        getattr(fractal_tuner, name)(wrong)
+
+
+@pytest.mark.parametrize("name", ["importance", "near_optimal_volume", "correlation_lengths"])
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", None])
+def test_seeds_are_integers_of_at_least_0(name, seed):
+    landscape = Landscape.from_grid(np.eye(9), noise_variance=1.0)
+    with pytest.raises(ValueError, match="seed must be an integer of at least 0"):
+        getattr(fractal_tuner, name)(landscape, seed=seed)
+
+
+@pytest.mark.parametrize("value", ["a", [1], np.ones(2)])
+def test_parameters_that_are_no_numbers_are_named(value):
+    log = fractal_tuner.TrialLog(fractal_tuner.SearchSpace({"x": Real(0, 1)}))
+    for name, parameter in [
+        ("near_optimal_volume", "noise_sd"),
+        ("indistinguishable", "noise_sd"),
+        ("indistinguishable", "test_ratio"),
+        ("corrected_best", "test_ratio"),
+    ]:
+        with pytest.raises(TypeError, match=f"{parameter} must be None or a finite number"):
+            getattr(fractal_tuner, name)(log, **{parameter: value})
+
+
+RANDOM = np.random.default_rng(0)
+PLACES, SCORES = RANDOM.random((60, 2)), RANDOM.random(60)
+STRANGE = {
+    "a single score": ([[0.5, 0.5]], [1.0]),
+    "two scores": (PLACES[:2], [1.0, 2.0]),
+    "infinities": (PLACES, np.where(SCORES < 0.3, np.inf, SCORES)),
+    "one dimension": (PLACES[:, :1], SCORES),
+    "all in one place": (np.full((60, 2), 0.5), SCORES),
+    "three places": (np.repeat(PLACES[:3], 20, axis=0), SCORES),
+    "on a line": (PLACES[:, [0, 0]], SCORES),
+    "huge": (PLACES, 1e200 * SCORES),
+    "tiny": (PLACES, 1e-200 * SCORES),
+    "one huge": (PLACES, np.append(SCORES[1:], 1e150)),
+    "nearly equal": (PLACES, 1e9 + 1e-3 * SCORES),
+    "more dimensions than scores": (RANDOM.random((12, 40)), RANDOM.random(12)),
+    "nearly as many dimensions": (RANDOM.random((24, 20)), SCORES[:24]),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in OF_LANDSCAPES if name != "roughness"])
+@pytest.mark.parametrize("what", STRANGE)
+def test_strange_landscapes_get_a_number_in_its_interval_or_a_reason(name, what):
+    landscape = Landscape.from_points(*STRANGE[what], noise_variance=0.1)
+    found = getattr(fractal_tuner, name)(landscape)
+    for estimate in found if isinstance(found, tuple) else [found]:
+        if name == "importance":
+            assert (estimate.main == {}) == (estimate.reason is not None)
+        elif math.isnan(estimate.value):
+            assert estimate.reason
+        else:
+            assert math.isfinite(estimate.value)
+            assert not estimate.low > estimate.value
+            assert not estimate.high < estimate.value

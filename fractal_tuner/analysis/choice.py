@@ -8,6 +8,7 @@ import numpy as np
 
 from fractal_tuner.analysis.emulator import Design, Emulator
 from fractal_tuner.analysis.rivals import indistinguishable
+from fractal_tuner.landscape import check_trials
 
 if TYPE_CHECKING:
     from fractal_tuner.trials import Trial, TrialLog
@@ -30,6 +31,8 @@ def robust_best(trials: TrialLog, *, test_ratio: float | None = None) -> Trial:
 
     Raises
     ------
+    TypeError
+        If ``trials`` is no trial log.
     RuntimeError
         If no trial is complete.
 
@@ -47,6 +50,7 @@ def robust_best(trials: TrialLog, *, test_ratio: float | None = None) -> Trial:
     >>> search.best_trial.params, robust_best(search.trials).params
     ({'x': 15}, {'x': 6})
     """
+    check_trials(trials)
     complete = [trial for trial in trials if trial.status == "complete"]
     if not complete:
         raise RuntimeError("no trial is complete")

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fractal_tuner.analysis.emulator import Design, Emulator, sobol_points
+from fractal_tuner.analysis.emulator import Design, Emulator, check_seed, sobol_points
 from fractal_tuner.analysis.estimate import Estimate
 from fractal_tuner.analysis.importance import MIN_QUALITY
 from fractal_tuner.landscape import Landscape, check_landscape
@@ -53,7 +53,7 @@ def correlation_lengths(landscape: Landscape, *, seed: int = 0) -> tuple[Estimat
     TypeError
         If it is no landscape.
     ValueError
-        For a categorical axis.
+        For a categorical axis, or a seed that is no integer of at least 0.
 
     Notes
     -----
@@ -81,6 +81,7 @@ def correlation_lengths(landscape: Landscape, *, seed: int = 0) -> tuple[Estimat
     (0.09, 'longer than the range of the dimension')
     """
     check_landscape(landscape)
+    check_seed(seed)
     landscape.require_scale()
     design = Design.of(landscape)
     d, n = landscape.n_dims, design.n

@@ -10,6 +10,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -298,6 +299,12 @@ class Emulator:
 
 def _chunks(n: int) -> list[slice]:
     return [slice(first, first + _CHUNK) for first in range(0, n, _CHUNK)]
+
+
+def check_seed(seed: object) -> None:
+    """Refuse what is no integer of at least 0."""
+    if not isinstance(seed, Integral) or int(seed) < 0:
+        raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
 
 
 def sobol_points(n: int, p: int, seed: int) -> np.ndarray:

@@ -291,8 +291,11 @@ def _root_mean(
         left_out = statistic(local_linear(x[rest], y[rest], places, h))
         means.append(float(np.nanmean(left_out)) if np.isfinite(left_out).any() else math.nan)
     n_groups = min(_GROUPS, len(chosen))
-    spread = (n_groups - 1) * float(np.var(means[:n_groups])) * len(chosen) / len(y)
-    half = float(stats.t.ppf(0.975, n_groups - 1)) * math.sqrt(spread)
+    left_out_means = np.array(means[:n_groups])
+    largest = max(float(np.abs(left_out_means).max()), 1e-300)  # its square may be too large
+    spread = (n_groups - 1) * float(np.var(left_out_means / largest))
+    spread *= len(chosen) / len(y)
+    half = float(stats.t.ppf(0.975, n_groups - 1)) * math.sqrt(spread) * largest
     value, low, high = (math.sqrt(max(0.0, m)) for m in (mean, mean - half, mean + half))
     return (value, low, high) if math.isfinite(half) else (value, math.nan, math.nan)
 

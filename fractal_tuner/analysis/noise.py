@@ -16,9 +16,10 @@ from fractal_tuner.analysis.roughness import MIN_TRIALS, roughness
 from fractal_tuner.landscape import Landscape, check_trials
 from fractal_tuner.observations import score_noise
 from fractal_tuner.smoothing import LARGEST
+from fractal_tuner.trials import Trial
 
 if TYPE_CHECKING:
-    from fractal_tuner.trials import Trial, TrialLog
+    from fractal_tuner.trials import TrialLog
 
 Source = Literal["folds", "repeats", "field"]
 
@@ -146,14 +147,19 @@ def _from_field(trials: TrialLog, variance: float) -> NoiseShare:
 
 def complete_trials(trials: Iterable[Trial]) -> list[Trial]:
     """The complete trials of a log, or of other trials."""
-    if not isinstance(trials, Iterable):
+    told = list(trials) if isinstance(trials, Iterable) else [trials]
+    if not all(isinstance(trial, Trial) for trial in told):
         check_trials(trials, "a TrialLog or trials")
-    return [t for t in trials if t.status == "complete" and math.isfinite(t.score)]
+    return [t for t in told if t.status == "complete" and math.isfinite(t.score)]
 
 
 def check_not_negative(name: str, value: Any) -> None:
     """Refuse a parameter that is neither None nor a finite number of at least 0."""
-    if value is not None and not 0.0 <= value < math.inf:
+    if value is None:
+        return
+    if not isinstance(value, int | float | np.number):
+        raise TypeError(f"{name} must be None or a finite number >= 0, got {value!r}")
+    if not 0.0 <= value < math.inf:
         raise ValueError(f"{name} must be None or a finite number >= 0, got {value!r}")
 
 

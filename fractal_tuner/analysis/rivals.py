@@ -24,6 +24,7 @@ from fractal_tuner.analysis.noise import (
     why_no_folds,
 )
 from fractal_tuner.observations import repeat_noise, scores_by_fold
+from fractal_tuner.smoothing import LARGEST
 
 if TYPE_CHECKING:
     from fractal_tuner.trials import Trial
@@ -135,6 +136,9 @@ def indistinguishable(
     best = max(complete, key=lambda trial: trial.score)
     folded, table = scores_by_fold(complete)
     if noise_sd is None and len(folded) == len(complete):
+        if np.abs(table).max() > LARGEST:
+            reason = f"scores beyond {LARGEST} have no squares; take their ranks"
+            return Indistinguishable(best=best, reason=reason)
         stays = _may_be_best(table, folded.index(best), test_ratio)
         chosen = [t for t, is_in in zip(folded, stays, strict=True) if is_in]
         return _chosen(chosen, complete, best, "folds")
