@@ -16,10 +16,9 @@ from fractal_tuner.analysis.roughness import MIN_TRIALS, roughness
 from fractal_tuner.landscape import Landscape, check_trials
 from fractal_tuner.observations import score_noise
 from fractal_tuner.smoothing import LARGEST
-from fractal_tuner.trials import Trial
 
 if TYPE_CHECKING:
-    from fractal_tuner.trials import TrialLog
+    from fractal_tuner.trials import Trial, TrialLog
 
 Source = Literal["folds", "repeats", "field"]
 
@@ -147,6 +146,8 @@ def _from_field(trials: TrialLog, variance: float) -> NoiseShare:
 
 def complete_trials(trials: Iterable[Trial]) -> list[Trial]:
     """The complete trials of a log, or of other trials."""
+    from fractal_tuner.trials import Trial
+
     told = list(trials) if isinstance(trials, Iterable) else [trials]
     if not all(isinstance(trial, Trial) for trial in told):
         check_trials(trials, "a TrialLog or trials")
