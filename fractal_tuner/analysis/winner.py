@@ -86,19 +86,19 @@ def corrected_best(trials: Iterable[Trial], *, test_ratio: float | None = None) 
     Luck that all folds share, because they share training data or because a search learned from
     all of them, is in no residual and remains.
 
-    Measured in 72 simulated settings, 80 searches each (10, 60 and 200 trials, 3, 5 and 10 folds;
+    Measured in 108 simulated settings, 80 searches each (10, 60 and 200 trials, 3, 5 and 10 folds;
     true scores equal, normal or of a bowl; luck independent, or nine tenths of it common to similar
-    candidates), in standard errors of one mean score: the mean error was 1.05 before correction and
-    0.13 after, between -0.30 and 0.66 in single settings, of which 80 searches tell 0.12; the root
-    mean square 1.6 and 1.06. With a tenth of the variance of folds common to all folds of a trial,
-    a third to a half of the bias remains. Scoring the winners on folds that are left out (BBC-CV)
-    had -0.10 and 1.21.
+    candidates), in standard errors of one mean score: the mean error was 1.04 before correction and
+    0.13 after, from -0.28 to 0.71 in single settings, of which 80 searches tell 0.12; the root mean
+    square 1.6 and 1.06. With a tenth of the variance common to all folds of a trial, 5 folds, 1.32
+    and 0.55. Scoring winners on folds that are left out (BBC-CV) had -0.10 and 1.21 without it.
 
     Measured against the accuracy on fresh samples of 40 candidates, trained on 120 or 150 of three
     data sets, 3, 5 and 10 folds, 10 splits each: before and after correction +0.014 and 0.000
-    (support vectors), +0.031 and -0.002 (trees) for the model that is fitted to all, +0.023 and
-    +0.008, +0.042 and +0.009 for the models of the folds. For the R^2 of regressions on 120 samples
-    of a fourth, where the standard error is 0.04, -0.019 and -0.053, and +0.044 and -0.066.
+    (support vectors), +0.033 and -0.001 (trees) for the model that is fitted to all, +0.023 and
+    +0.008, +0.043 and +0.010 for the models of the folds. For the R^2 of regressions on 120 samples
+    of a fourth, where the standard error is 0.04, -0.019 and -0.053, +0.044 and -0.066; leaving
+    folds out had -0.056 and -0.077.
 
     References
     ----------
