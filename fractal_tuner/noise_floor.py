@@ -317,7 +317,8 @@ class NoiseFloor:
 
     def plot_maps(self, score_name: str = "score") -> Figure:
         """Scores, smoothed, their gradient and complexity; as measured, and of noise alone."""
-        from matplotlib import pyplot as plt
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
         from fractal_tuner.report.drawing import AMOUNTS, SCORES, short, styled
@@ -331,8 +332,9 @@ class NoiseFloor:
             ("Gradient magnitude", f"{score_name} per range", self.steepness, AMOUNTS),
             ("Local complexity", f"spread of {score_name}", self.complexity, AMOUNTS),
         ]
-        with styled(), plt.rc_context({"font.size": 12}):
-            figure, axes = plt.subplots(2, 4, figsize=(14, 6.6), layout="constrained")
+        with styled(), rc_context({"font.size": 12}):
+            figure = Figure(figsize=(14, 6.6), layout="constrained")
+            axes = figure.subplots(2, 4)
             for j, (title, label, picture, colors) in enumerate(columns):
                 both = [
                     Map.of(picture(shown), self.landscape) for shown in (self.landscape, lifted)
@@ -362,16 +364,16 @@ class NoiseFloor:
 
     def plot_sets(self, score_name: str = "score") -> Figure:
         """The level set, the slides' count of steep cells, and the variogram."""
-        from matplotlib import pyplot as plt
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
 
         from fractal_tuner.report.drawing import styled
         from fractal_tuner.report.maps import Map
         from fractal_tuner.report.variogram import RoughnessDisplay
 
-        with styled(), plt.rc_context({"font.size": 12, "legend.fontsize": 11}):
-            figure, (left, middle, right) = plt.subplots(
-                1, 3, figsize=(14, 4.6), layout="constrained"
-            )
+        with styled(), rc_context({"font.size": 12, "legend.fontsize": 11}):
+            figure = Figure(figsize=(14, 4.6), layout="constrained")
+            left, middle, right = figure.subplots(1, 3)
             above = self.landscape.with_scores(self.landscape.scores > self.threshold)
             shown = Map.of(above, self.landscape)
             shown = replace(shown, known=self.is_certain)
