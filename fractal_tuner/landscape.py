@@ -606,7 +606,13 @@ class Landscape:
         Parameters
         ----------
         at : None, int, or array-like, shape (m, d)
-            Of an int or an array the landscape has no scores; see :meth:`with_scores`.
+            Of an int or an array the landscape has no scores; see :meth:`with_scores`. Places are
+            unit coordinates within the landscape.
+
+        Raises
+        ------
+        ValueError
+            For fewer than 2 lines, too many cells, or places of another shape or outside.
         """
         if at is None:
             if self.scores.size <= _MANY:
@@ -626,6 +632,12 @@ class Landscape:
             raise ValueError(
                 f"at must be a number of grid lines or an array of shape (m, {self.n_dims}), "
                 f"got {at!r}"
+            )
+        beyond = (places < np.array(self.lower) - _SAME) | (places > np.array(self.upper) + _SAME)
+        if beyond.any():
+            raise ValueError(
+                f"at must lie within the landscape, {self.lower} to {self.upper}, "
+                f"got {places[beyond.any(1)][0].tolist()}"
             )
         empty, nowhere = np.full(len(places), np.nan), np.zeros(len(places), dtype=bool)
         return self._made(self.axes, empty, nowhere, None, places, None, self.lower, self.upper)

@@ -644,3 +644,10 @@ def test_a_million_scores_are_no_burden(d):
     assert smooth.scores.size <= 2**16
     error = smooth.scores.ravel() - smooth.coordinates[:, 0]
     assert np.sqrt(np.mean(error**2)) < 0.02
+
+
+@pytest.mark.parametrize("at", [[[2.0, 0.5]], [[0.5, -0.1]]])
+def test_places_outside_are_refused(at):
+    landscape = Landscape.from_points(np.random.default_rng(0).random((9, 2)), np.arange(9.0))
+    with pytest.raises(ValueError, match="at must lie within the landscape"):
+        landscape.smoothed(0.5, at=at)

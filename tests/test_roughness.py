@@ -219,6 +219,12 @@ def test_known_noise_that_the_scores_refute_is_not_used():
     assert refuted == unknown
 
 
+@pytest.mark.parametrize(("size", "variance"), [(1e-200, 0.1), (1.0, 1e300), (1e200, 0.1)])
+def test_known_noise_of_any_size_overflows_nowhere(size, variance):
+    z = size * np.random.default_rng(0).standard_normal((SIDE, SIDE))
+    assert rough_grid(z, noise_variance=variance).verdict == "noise"
+
+
 def test_the_share_of_the_space_explored_is_that_near_trials():
     rng = np.random.default_rng(0)
     u = rng.random((100, 2))

@@ -364,7 +364,8 @@ def _standardised(scores: np.ndarray) -> tuple[np.ndarray, float]:
 def _in_units(noise_variance: float | None, unit: float) -> float | None:
     if noise_variance is None:
         return None
-    share = (math.sqrt(noise_variance) / unit) ** 2
+    # A thousand times the scores' spread is refuted as surely as more is, and overflows nowhere.
+    share = min(math.sqrt(noise_variance) / unit, 1e3) ** 2
     return share if share >= _NONE else 0.0
 
 
