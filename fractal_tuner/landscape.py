@@ -474,7 +474,8 @@ class Landscape:
         Scores with the same coordinates on the axes that are kept become one. Scattered scores
         rarely share any; they are then all kept, and what the other axes do appears as noise. A
         maximum over noisy scores is too high, and the more so the more there are; its noise
-        variance is unknown, as is that of means over different numbers of scores.
+        variance is unknown, as is that of means unless each is over the same places of the other
+        axes, as on a full grid.
 
         Parameters
         ----------
@@ -502,13 +503,27 @@ class Landscape:
             np.fmax.at(best, group, z)
             scores = np.where(np.isfinite(best), best, np.nan)
         failed = np.bincount(group[self.failed.ravel()], minlength=len(places)) > 0
-        if len(kept) < self.n_dims:
+        if not self._is_alike_over(kept):
             noise = None
         found = self._from_coordinates(
             tuple(self.axes[j] for j in kept), places, scores, failed & np.isnan(scores), noise
         )
         lower, upper = (tuple(corner[j] for j in kept) for corner in (self.lower, self.upper))
         return replace(found, lower=lower, upper=upper)
+
+    def _is_alike_over(self, kept: list[int]) -> bool:
+        """Whether places that differ on the other axes alone are the same ones everywhere.
+
+        Then what the other axes do is in all means alike; otherwise it is noise between them.
+        """
+        if len(kept) == self.n_dims:
+            return True
+        if self.lines is None:
+            return False
+        known = np.moveaxis(np.isfinite(self.scores), kept, range(len(kept)))
+        rows = known.reshape(math.prod(known.shape[: len(kept)]), -1)
+        rows = rows[rows.any(axis=1)]
+        return bool((rows == rows[:1]).all())
 
     def _without(self, fixed: Iterable[int]) -> list[int]:
         kept = [j for j in range(self.n_dims) if j not in set(fixed)]
@@ -722,6 +737,7 @@ def _table(given: Any) -> np.ndarray:
 
 
 def _checked_variance(variance: float) -> float:
-    if not (isinstance(variance, Real) and variance >= 0 and math.isfinite(variance)):
+    is_number = isinstance(variance, Real) and not isinstance(variance, bool)
+    if not (is_number and variance >= 0 and math.isfinite(variance)):
         raise ValueError(f"noise_variance must be a number of at least 0, got {variance!r}")
     return float(variance)

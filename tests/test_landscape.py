@@ -317,6 +317,23 @@ def test_a_projection_takes_the_best_or_the_mean():
     assert turned.noise_variance == 1
 
 
+def test_means_over_the_same_cells_have_the_noise_of_means():
+    z = np.random.default_rng(0).random((4, 5, 6))
+
+    def noise(z):
+        landscape = Landscape.from_grid(z, noise_variance=0.09)
+        return landscape.project(["x2", "x0"], by="mean").noise_variance
+
+    assert noise(z) == pytest.approx(0.09 / 5)
+    z[0, 1, 0] = np.nan  # a mean of fewer
+    assert noise(z) is None
+    z[:, 1] = np.nan  # one missing in all
+    assert noise(z) == pytest.approx(0.09 / 4)
+    z[:, 2] = np.where(np.arange(6) % 2, np.nan, z[:, 2])
+    z[:, 3] = np.where(np.arange(6) % 2, z[:, 3], np.nan)  # as many, but of other places
+    assert noise(z) is None
+
+
 # Smoothing
 
 
@@ -381,6 +398,7 @@ BAD = [
     (lambda: Landscape.from_grid([1, 2], {"x": Categorical(list("abc"))}), "axis 'x' has 2 cells"),
     (lambda: Landscape.from_grid([1, 2], failed=[0, 1]), "failed must be bools"),
     (lambda: Landscape.from_grid([1, 2], noise_variance=-1), "noise_variance"),
+    (lambda: Landscape.from_grid([1, 2], noise_variance=True), "noise_variance"),
     (lambda: Landscape.from_points([], []), "scores must not be empty"),
     (lambda: Landscape.from_points([[0.1], [0.2]], [1]), "shapes"),
     (lambda: Landscape.from_points([[0.1], [1.2]], [1, 2]), "unit coordinates"),
