@@ -81,8 +81,11 @@ def map_landscape(
         raise ValueError(
             "n_jobs must not be 0: 1 is one evaluation at a time, -1 one per processor"
         )
-    if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
+    is_seed = isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0
+    if seed is not None and not is_seed:
         raise ValueError(f"seed must be None or an integer of at least 0, got {seed!r}")
+    if journal is not None and not isinstance(journal, str | os.PathLike):
+        raise TypeError(f"journal must be None or a path, got {journal!r}")
     if points_per_dim is not None:
         search = FactorialZoom(
             space,

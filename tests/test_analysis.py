@@ -118,14 +118,14 @@ def test_what_holds_no_trials_is_refused(name, wrong):
 
 
 @pytest.mark.parametrize("name", ["importance", "near_optimal_volume", "correlation_lengths"])
-@pytest.mark.parametrize("seed", [-1, 1.5, "a", None])
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", None, True])
 def test_seeds_are_integers_of_at_least_0(name, seed):
     landscape = Landscape.from_grid(np.eye(9), noise_variance=1.0)
     with pytest.raises(ValueError, match="seed must be an integer of at least 0"):
         getattr(fractal_tuner, name)(landscape, seed=seed)
 
 
-@pytest.mark.parametrize("value", ["a", [1], np.ones(2)])
+@pytest.mark.parametrize("value", ["a", [1], np.ones(2), True])
 def test_parameters_that_are_no_numbers_are_named(value):
     log = fractal_tuner.TrialLog(fractal_tuner.SearchSpace({"x": Real(0, 1)}))
     for name, parameter in [

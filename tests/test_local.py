@@ -168,9 +168,10 @@ NOISE = Landscape.from_grid(np.random.default_rng(0).standard_normal((10, 10)))
         (Landscape.from_points([[0.5, 0.5]], [1]), "not enough data: 1 scores"),
         (Landscape.from_points([[0.5, 0.5]] * 20, range(20)), "not enough data: 1 scores"),
         (Landscape.from_grid(np.diag([1e200, 1, 2, 3])), "beyond 1e+150"),
+        (Landscape.from_grid(np.diag([1e-300, 2e-300, 0, 0])), "below 1e-150"),
         (Landscape.from_points([[x / 19, x / 19] for x in range(20)], range(20)), "no plane"),
     ],
-    ids=["all failed", "one", "duplicates", "huge", "on a line"],
+    ids=["all failed", "one", "duplicates", "huge", "tiny", "on a line"],
 )
 def test_too_few_scores_get_a_reason(analyze, landscape, reason):
     found = analyze(landscape)
@@ -275,6 +276,13 @@ def test_one_dimension_and_more_dimensions_than_scores(analyze):
     assert found.value == pytest.approx(3 if analyze is gradient_magnitude else 0, abs=1e-6)
     few = Landscape.from_points(np.random.default_rng(0).random((6, 8)), np.arange(6.0))
     assert "not enough data: 6 scores" in analyze(few).reason
+
+
+def test_a_gradient_without_an_interval_gets_a_reason():
+    rng = np.random.default_rng(0)
+    found = gradient_magnitude(Landscape.from_points(rng.random((60, 50)), rng.normal(size=60)))
+    assert math.isnan(found.value)
+    assert "too few scores" in found.reason
 
 
 @pytest.mark.parametrize("analyze", [gradient_magnitude, local_complexity])

@@ -139,6 +139,8 @@ def test_one_success_among_failures_is_a_landscape():
         ({"n_points": 4, "n_jobs": 0}, "n_jobs must not be 0"),
         ({"n_points": 4, "n_jobs": "all"}, "n_jobs must be None or an integer, got 'all'"),
         ({"n_points": 4, "seed": -1}, "seed must be None or an integer of at least 0, got -1"),
+        ({"n_points": 4, "seed": True}, "seed must be None or an integer of at least 0, got True"),
+        ({"n_points": 4, "journal": 5}, "journal must be None or a path, got 5"),
     ],
 )
 def test_what_cannot_be_mapped_is_refused_before_anything_is_built(how, message):

@@ -44,6 +44,15 @@ def test_the_correlation_is_pearsons_over_the_cells_known_in_both():
     assert found.n == both.sum()
 
 
+@pytest.mark.parametrize("size", [1e-300, 1.7e308])
+def test_scores_of_any_size_correlate(size):
+    a, b = np.random.default_rng(0).random((2, 10, 10))
+    small = map_correlation(Landscape.from_grid(a), Landscape.from_grid(b))
+    found = map_correlation(Landscape.from_grid(size * a), Landscape.from_grid(b))
+    assert found.value == pytest.approx(small.value)
+    assert found.p_value == small.p_value
+
+
 def test_shifts_are_those_of_the_mirrored_map():
     rng = np.random.default_rng(0)
     a, b = holed(rng.standard_normal((9, 8)), 0.1), rng.standard_normal((9, 8))

@@ -303,7 +303,7 @@ def _chunks(n: int) -> list[slice]:
 
 def check_seed(seed: object) -> None:
     """Refuse what is no integer of at least 0."""
-    if not isinstance(seed, Integral) or int(seed) < 0:
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or int(seed) < 0:
         raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
 
 

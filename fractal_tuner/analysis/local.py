@@ -27,6 +27,7 @@ _NEIGHBOURS = 24  # in a window of local complexity, as in a 5 x 5 window withou
 _GROUPS = 20  # of a jackknife
 _JACKKNIFE_PLACES = 200
 _JACKKNIFE_SCORES = 20_000
+_TOO_FEW_LEFT = "too few scores: without some of them the others determine no plane"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +95,9 @@ def gradient_magnitude(
     Returns
     -------
     GradientMagnitude
-        With a ``reason`` and without a value if there are fewer than d + 2 scores, or they
-        determine no plane. ``fit`` is 1 minus the squared leave-one-out residuals by the variance
-        of the scores, at least 0.
+        With a ``reason`` and without a value if there are fewer than d + 2 scores, they determine
+        no plane, or do so no longer without a group of the jackknife. ``fit`` is 1 minus the
+        squared leave-one-out residuals by the variance of the scores, at least 0.
 
     Raises
     ------
@@ -140,6 +141,8 @@ def gradient_magnitude(
     value, low, high = _root_mean(
         squares_beyond_noise, squares_beyond_noise(fit), x, y, shown.coordinates, h
     )
+    if math.isnan(high):
+        return GradientMagnitude.abstain(_TOO_FEW_LEFT, n=len(y))
     shape = shown.scores.shape
     lengths = np.array([axis.length for axis in landscape.axes])
     units = [
@@ -219,8 +222,8 @@ def local_complexity(
     Returns
     -------
     LocalComplexity
-        With a ``reason`` and without a value if there are fewer than 3 (d + 1) scores, or they
-        determine no plane.
+        With a ``reason`` and without a value if there are fewer than 3 (d + 1) scores, they
+        determine no plane, or do so no longer without a group of the jackknife.
 
     Raises
     ------
@@ -253,6 +256,8 @@ def local_complexity(
     value, low, high = _root_mean(
         lambda fit: fit.spread - noise, excess, x, y, shown.coordinates, h
     )
+    if math.isnan(high):
+        return LocalComplexity.abstain(_TOO_FEW_LEFT, n=len(y))
     shape = shown.scores.shape
     return LocalComplexity(
         value,
@@ -306,6 +311,9 @@ def _scores(landscape: Landscape, least: int) -> tuple[np.ndarray, np.ndarray, s
     x, y = landscape.known
     if len(y) < least:
         return x, y, f"not enough data: {len(y)} scores, {least} are needed"
-    if np.abs(y).max() > LARGEST:
+    size = float(np.abs(y).max())
+    if size > LARGEST:
         return x, y, f"scores beyond {LARGEST} have no squares; take their ranks"
+    if 0.0 < size < 1.0 / LARGEST:
+        return x, y, f"scores below {1.0 / LARGEST} have no squares; take their ranks"
     return x, y, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -158,9 +159,9 @@ def check_not_negative(name: str, value: Any) -> None:
     """Refuse a parameter that is neither None nor a finite number of at least 0."""
     if value is None:
         return
-    if not isinstance(value, int | float | np.number):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be None or a finite number >= 0, got {value!r}")
-    if not 0.0 <= value < math.inf:
+    if not 0.0 <= float(value) < math.inf:
         raise ValueError(f"{name} must be None or a finite number >= 0, got {value!r}")
 
 

@@ -101,7 +101,8 @@ def map_correlation(map_a: Landscape, map_b: Landscape) -> MapCorrelation:
         return _silent(f"a side of the grid has fewer than {_LEAST_SIDE} cells", n)
     if 3 * n < a.size:
         return _silent("less than a third of the cells is known in both maps", n)
-    if any(np.nanstd(z) <= 1e-9 * np.nanmax(np.abs(z)) for z in (a, b)):
+    a, b = (z / (np.nanmax(np.abs(z)) or 1.0) for z in (a, b))  # of any size, they have squares
+    if any(np.nanstd(z) <= 1e-9 for z in (a, b)):
         return _silent("a map is constant", n)
     r = _shifted_correlations(a, b)
     if math.isnan(r[0]):
