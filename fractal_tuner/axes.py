@@ -128,7 +128,9 @@ def grid_axes(axes: Any, shape: Sequence[int]) -> list[tuple[Axis, np.ndarray]]:
 
 def check_names(what: str, names: Any, known: Sequence[str]) -> None:
     """Refuse names that are no list, unknown, or there twice."""
-    names = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else names
+    if isinstance(names, str):
+        raise ValueError(f"{what} must name dimensions in a list, as [{names!r}], got {names!r}")
+    names = list(names) if isinstance(names, Iterable) else names
     if not isinstance(names, list) or not names:
         raise ValueError(f"{what} must name at least one of {list(known)}, got {names!r}")
     for name in names:

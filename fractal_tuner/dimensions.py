@@ -635,7 +635,7 @@ def _finite_float(kind: str, name: str, value: Any) -> float:
 
 def _number_of(value: Any, dimension: Dimension) -> float:
     try:
-        return _finite_float(str(dimension), "a value", value)
+        return _finite_float(str(dimension), "value", value)
     except TypeError as error:
         raise ValueError(str(error)) from None
 

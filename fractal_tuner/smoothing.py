@@ -365,6 +365,8 @@ def sample_order(n: int) -> np.ndarray:
 def checked_bandwidth(bandwidth: ArrayLike, d: int) -> np.ndarray:
     """Bandwidths along ``d`` axes, of one for all or of each."""
     try:
+        if np.asarray(bandwidth).dtype == bool:
+            raise TypeError
         h = np.broadcast_to(np.asarray(bandwidth, dtype=float), (d,))
     except (TypeError, ValueError):
         h = np.full(d, np.nan)

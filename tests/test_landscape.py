@@ -412,7 +412,14 @@ BAD = [
     (lambda: GRID.slice({"z": 0}), "'z'"),
     (lambda: GRID.slice({"x0": 2}), "axis 'x0': it reaches from 0 to 1"),
     (lambda: GRID.project(["x0", "x0"]), "twice"),
-    (lambda: GRID.project("x0"), "dims must name"),
+    (lambda: GRID.project("x0"), r"dims must name dimensions in a list, as \['x0'\]"),
+    (lambda: GRID.smoothed(bandwidth=True), "bandwidth must be a positive number"),
+    (
+        lambda: Landscape.from_grid(np.eye(2), {"x": Real(0, 1), "y": Real(0, 1)}).slice(
+            {"x": np.nan}
+        ),
+        "needs a finite value",
+    ),
     (lambda: GRID.project(["x0"], by="worst"), "'worst'"),
     (lambda: GRID.smoothed(0), "bandwidth"),
     (lambda: GRID.with_scores(np.diag([1e200, 1, 2])).smoothed(), "beyond 1e\\+150"),
