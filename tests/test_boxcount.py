@@ -479,6 +479,14 @@ def test_the_interval_of_a_contour_spans_those_a_noise_apart():
     assert (lost.low, lost.high) == (0, 2)
 
 
+@pytest.mark.parametrize("side", [60, 256])
+def test_noise_makes_no_interval_forget_a_smooth_contour(side):
+    x = np.linspace(-1, 1, side)
+    noisy = np.hypot(x[:, None], x) + 0.1 * np.random.default_rng(0).standard_normal((side, side))
+    found = contour_dimension(noisy, 0.7, noise_sd=0.1)
+    assert found.low == 1 < found.value < found.high
+
+
 def test_a_landscape_brings_its_noise_and_its_failures():
     x = np.linspace(-1, 1, 64)
     cone = -np.hypot(x[:, None], x)

@@ -149,10 +149,10 @@ def contour_dimension(
     threshold : float
         Where the landscape is cut.
     noise_sd : float or None
-        Standard deviation of a score. The interval spans those at ``threshold - noise_sd`` and
-        ``threshold + noise_sd`` too, and all dimensions if there is no contour at one of them.
-        Noise itself roughens a contour, which no interval undoes. By default that of the
-        landscape, or 0 if it is unknown.
+        Standard deviation of a score. Noise roughens a contour, the more the finer the grid: the
+        interval then begins at a smooth contour, and ends at the largest of those at ``threshold -
+        noise_sd`` and ``threshold + noise_sd``, at the whole space if there is no contour at one
+        of them. By default that of the landscape, or 0 if it is unknown.
 
     Returns
     -------
@@ -197,8 +197,8 @@ def contour_dimension(
     ]
     if any(other.reason is not None for other in near):
         return replace(cut, low=0.0, high=float(np.ndim(scores)))
-    spans = [cut, *near]
-    return replace(cut, low=min(s.low for s in spans), high=max(s.high for s in spans))
+    # Noise can only roughen a contour: how smooth it is without, the scores do not tell.
+    return replace(cut, low=float(np.ndim(scores) - 1), high=max(s.high for s in (cut, *near)))
 
 
 def failure_dimension(landscape: Landscape) -> BoxDimension:
