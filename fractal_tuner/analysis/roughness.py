@@ -43,6 +43,7 @@ MAX_BLOCK = 256  # ... of about this many cells at most
 TILE = 400  # cells of a tile of a larger grid
 FAR = 10  # interquartile ranges: 13 standard deviations of normal scores
 
+_TILTED = 0.6  # share of the variance that a plane leaves, where it may hide the rest
 _CONSTANT = 1e-12  # relative spread that rounding alone can cause
 _NONE = 1e-7  # a known noise variance below this share of the scores' counts as none
 _N_POINTS = 1024  # of the space, to see how much of it was explored
@@ -109,6 +110,13 @@ def roughness(landscape: Landscape, *, seed: int = 0) -> Roughness:
     the comparison with smooth fields. D describes the region explored; ``explored`` says how much
     that is. Places evaluated again, always with the same score, count once.
 
+    A plane that was added to a field changes no D, but looks smooth. Where it explains more than
+    0.4 of the variance and D of the rest is certainly larger, D is that of the rest. Of 8 surfaces
+    of 20 x 20 cells each, on planes that rise by 20 and 40 times their spread, the error is then
+    0.05 at ``H = 0.2`` and 0.16 at 0.5, where seven intervals hold; on planes of 4 and 10 times
+    their spread it is 0.13 to 0.26, D too low, and few intervals hold. At 0.8 it is 0.12. Take a
+    trend that is known away before. Bowls and other trends are not looked for.
+
     Sums of one-dimensional functions and steps are not Gaussian-like. On a full grid they are found
     out by a madogram that does not fit, and there is no value; elsewhere, and under noise of a
     twentieth of a step's height, D is only a description. Of 80 smooth landscapes of eight kinds,
@@ -141,7 +149,41 @@ def roughness(landscape: Landscape, *, seed: int = 0) -> Roughness:
             "hide the rest: count what diverged as failed, or bound the scores"
         )
         return replace(found, reason=reason, verdict="not enough data", noise=UNKNOWN)
-    return found
+    return _unless_tilted(found, landscape, z, unit, seed)
+
+
+def _unless_tilted(
+    found: Roughness, landscape: Landscape, z: np.ndarray, unit: float, seed: int
+) -> Roughness:
+    """The finding, or that without a plane that is no part of the same field.
+
+    A field's own tilt says of its roughness what the rest says. A plane that was added looks
+    smooth at the largest distances, and hides what is rough at the smaller ones.
+    """
+    rest = z - _plane(landscape, z)
+    left = float(np.nanvar(rest))
+    if not _CONSTANT < left < _TILTED or math.isnan(found.high):
+        return found
+    rest, share = _standardised(rest)
+    noise_variance = _in_units(landscape.noise_variance, unit * share)
+    level = _measured(landscape, rest, noise_variance, seed)
+    if level.verdict != "rough" or level.low <= found.high:
+        return found
+    noise = replace(
+        level.noise,
+        value=level.noise.value * share**2,
+        low=level.noise.low * share**2,
+        high=level.noise.high * share**2,
+    )
+    return replace(level, noise=noise)
+
+
+def _plane(landscape: Landscape, z: np.ndarray) -> np.ndarray:
+    """The plane nearest to the scores, at all places of the landscape."""
+    x = np.column_stack([np.ones(z.size), landscape.coordinates])
+    known = np.isfinite(z.ravel())
+    coefficients = np.linalg.lstsq(x[known], z.ravel()[known])[0]
+    return np.asarray((x @ coefficients).reshape(z.shape))
 
 
 def _far(z: np.ndarray) -> int:
