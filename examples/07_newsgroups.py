@@ -6,8 +6,8 @@ seeds, and below every picture stands the one that the luck of the seeds paints 
 
 What stands out of the luck: small learning rates are too small for five epochs, and the landscape
 is steep and bent where they begin to suffice; the pictures of other seeds show the same. Beyond
-lies a plateau, where the best cell is a draw. That is an edge and a plateau, no fractal: a smooth
-field explains the scores as well as a rough one. Again noise alone has the slides' dimension.
+lies a plateau, where the best cell is a draw. That is an edge and a plateau, no fractal: the scores
+are those of a smooth field with noise. Again noise alone has the slides' dimension.
 
 An interrupted run goes on where it was: finished cells are in a journal beside the pictures.
 """
