@@ -219,3 +219,12 @@ def test_a_product_of_three_is_nobody_s_alone():
     assert [e.value for e in found.total.values()] == pytest.approx([1, 1, 1], abs=0.05)
     assert [e.value for e in found.main.values()] == pytest.approx([0, 0, 0], abs=0.15)
     assert all(e.low == 0 for e in found.main.values())
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 50), (40, 30), (20, 10), (12, 3)])
+def test_noise_in_many_dimensions_gets_no_shares(n, d):
+    # By an R^2 that is not adjusted, one to four of ten get shares.
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        found = importance(Landscape.from_points(rng.random((n, d)), rng.standard_normal(n)))
+        assert found.reason is not None

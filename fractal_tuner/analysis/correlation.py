@@ -92,8 +92,11 @@ def correlation_lengths(landscape: Landscape, *, seed: int = 0) -> tuple[Estimat
         return tuple([Estimate.abstain(reason, n=n)] * d)
     emulator = Emulator(design)
     quality = emulator.quality
-    if not quality >= MIN_QUALITY:
-        reason = f"the emulator predicts too badly: R^2 {quality:.2f} for scores left out"
+    if not emulator.adjusted_quality >= MIN_QUALITY:
+        reason = (
+            f"the emulator predicts too badly: R^2 {emulator.adjusted_quality:.2f} for scores left "
+            "out, adjusted for its parameters"
+        )
         return tuple([Estimate.abstain(reason, n=n, fit=quality)] * d)
     lower, span = design.lower, design.upper - design.lower
     places = lower + span * sobol_points(_N_PLACES, d, seed)

@@ -259,6 +259,16 @@ class Emulator:
         total = float(weights @ deviations**2)
         return 1.0 - float(weights @ residuals**2) / total if total > 0 else math.nan
 
+    @property
+    def adjusted_quality(self) -> float:
+        """The quality without what the fitted parameters, a scale per column and two more, gain.
+
+        Ezekiel's adjustment of ``R^2``; minus infinity where there are as many as scores.
+        """
+        n, p = self._x.shape
+        left = n - (p + 2) - 1
+        return 1.0 - (1.0 - self.quality) * (n - 1) / left if left > 0 else -math.inf
+
     def _covariance(self, x: np.ndarray) -> np.ndarray:
         scales = self._field.scales
         return matern(self._field.nu, squared_distances(x / scales, self._x / scales))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fractal_tuner.landscape import Landscape
     from fractal_tuner.trials import TrialLog
 
-MIN_QUALITY = 0.5  # cross-validated R^2 below which there are no shares
+MIN_QUALITY = 0.5  # adjusted cross-validated R^2 below which there are no shares
 
 _N_POINTS = 1024
 _N_PARTS = 4  # scrambled one by one
@@ -94,7 +94,8 @@ def importance(trials: TrialLog | Landscape, *, seed: int = 0) -> Importance:
     Importance
         With a ``reason`` and without shares for fewer than 10 scores, or more dimensions than
         scores, for scores that do not differ, and where the emulator's ``R^2`` for scores left out
-        is below 0.5: shares of a function that is not the landscape are worse than none.
+        is below 0.5, once adjusted for the parameters it fitted: shares of a function that is not
+        the landscape are worse than none.
 
     Notes
     -----
@@ -131,8 +132,11 @@ def importance(trials: TrialLog | Landscape, *, seed: int = 0) -> Importance:
     if reason is not None:
         return Importance({}, {}, {}, math.nan, design.n, reason)
     emulator = Emulator(design)
-    if not emulator.quality >= MIN_QUALITY:
-        reason = f"the emulator predicts too badly: R^2 {emulator.quality:.2f} for scores left out"
+    if not emulator.adjusted_quality >= MIN_QUALITY:
+        reason = (
+            f"the emulator predicts too badly: R^2 {emulator.adjusted_quality:.2f} for scores left "
+            "out, adjusted for its parameters"
+        )
         return Importance({}, {}, {}, emulator.quality, design.n, reason)
     moments = _Moments(design, lambda points: emulator.mean_and_draws(points, _N_DRAWS, seed), seed)
     names = list(groups)
