@@ -109,7 +109,8 @@ def roughness(landscape: Landscape, *, seed: int = 0) -> Roughness:
     field without a largest scale, and so does one on a grid if noise is a tenth of its range, hence
     the comparison with smooth fields. D describes the region explored; ``explored`` says how much
     that is. A bump whose standard deviation is a tenth of the range, under noise of a tenth of its
-    height, is too narrow for that comparison and reads rough. Places evaluated again, always with the same score, count once.
+    height, is too narrow for that comparison and reads rough. Places evaluated again, always with
+    the same score, count once.
 
     A plane that was added to a field changes no D, but looks smooth. Where it leaves less than 0.05
     of the variance and D of the rest is certainly larger, D is that of the rest. Of 8 surfaces of
