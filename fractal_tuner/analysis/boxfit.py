@@ -68,7 +68,7 @@ def fitted(
     n, d : int
         Cells or points, and axes.
     side : float
-        Of what scales are shares of, in the unit of the sizes.
+        What scales are shares of, in the unit of the sizes.
     grain : Grain
         What is known of h.
     extent : float or None

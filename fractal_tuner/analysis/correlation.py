@@ -8,7 +8,6 @@ import numpy as np
 
 from fractal_tuner.analysis.emulator import Design, Emulator, check_seed, sobol_points
 from fractal_tuner.analysis.estimate import Estimate
-from fractal_tuner.analysis.importance import MIN_QUALITY
 from fractal_tuner.landscape import Landscape, check_landscape
 
 MIN_TRIALS = 50
@@ -91,13 +90,8 @@ def correlation_lengths(landscape: Landscape, *, seed: int = 0) -> tuple[Estimat
     if reason is not None:
         return tuple([Estimate.abstain(reason, n=n)] * d)
     emulator = Emulator(design)
-    quality = emulator.quality
-    if not emulator.adjusted_quality >= MIN_QUALITY:
-        reason = (
-            f"the emulator predicts too badly: R^2 {emulator.adjusted_quality:.2f} for scores left "
-            "out, adjusted for its parameters"
-        )
-        return tuple([Estimate.abstain(reason, n=n, fit=quality)] * d)
+    if (reason := emulator.problem()) is not None:
+        return tuple([Estimate.abstain(reason, n=n, fit=emulator.quality)] * d)
     lower, span = design.lower, design.upper - design.lower
     places = lower + span * sobol_points(_N_PLACES, d, seed)
     variance = emulator.draws(places, _N_DRAWS, seed).var(0)

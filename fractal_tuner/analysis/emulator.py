@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_TRIALS = 300  # that an emulator is fitted to
 UNION = "(sub-space)"  # what the choice between the spaces of a union is called
+MIN_QUALITY = 0.5  # adjusted R^2 of one that stands for its landscape
 
 _LEAST_TRIALS = 10
 _ITERATIONS = 30
@@ -259,15 +260,21 @@ class Emulator:
         total = float(weights @ deviations**2)
         return 1.0 - float(weights @ residuals**2) / total if total > 0 else math.nan
 
-    @property
-    def adjusted_quality(self) -> float:
-        """The quality without what the fitted parameters, a scale per column and two more, gain.
+    def problem(self) -> str | None:
+        """Why it stands for no landscape; None if it predicts well enough.
 
-        Ezekiel's adjustment of ``R^2``; minus infinity where there are as many as scores.
+        The quality is adjusted as Ezekiel adjusts ``R^2``, for the parameters fitted to all scores:
+        a scale per column, and two more.
         """
         n, p = self._x.shape
         left = n - (p + 2) - 1
-        return 1.0 - (1.0 - self.quality) * (n - 1) / left if left > 0 else -math.inf
+        adjusted = 1.0 - (1.0 - self.quality) * (n - 1) / left if left > 0 else -math.inf
+        if adjusted >= MIN_QUALITY:
+            return None
+        return (
+            f"the emulator predicts too badly: R^2 {adjusted:.2f} for scores left out, adjusted "
+            "for its parameters"
+        )
 
     def _covariance(self, x: np.ndarray) -> np.ndarray:
         scales = self._field.scales

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fractal_tuner.landscape import Landscape
     from fractal_tuner.trials import TrialLog
 
-MIN_QUALITY = 0.5  # adjusted cross-validated R^2 below which there are no shares
 
 _N_POINTS = 1024
 _N_PARTS = 4  # scrambled one by one
@@ -132,11 +131,7 @@ def importance(trials: TrialLog | Landscape, *, seed: int = 0) -> Importance:
     if reason is not None:
         return Importance({}, {}, {}, math.nan, design.n, reason)
     emulator = Emulator(design)
-    if not emulator.adjusted_quality >= MIN_QUALITY:
-        reason = (
-            f"the emulator predicts too badly: R^2 {emulator.adjusted_quality:.2f} for scores left "
-            "out, adjusted for its parameters"
-        )
+    if (reason := emulator.problem()) is not None:
         return Importance({}, {}, {}, emulator.quality, design.n, reason)
     moments = _Moments(design, lambda points: emulator.mean_and_draws(points, _N_DRAWS, seed), seed)
     names = list(groups)
