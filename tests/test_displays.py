@@ -33,7 +33,7 @@ from fractal_tuner import (
     local_complexity,
     roughness,
 )
-from fractal_tuner.fractals import sierpinski_carpet
+from fractal_tuner.fractals import fractional_brownian_surface, sierpinski_carpet
 from fractal_tuner.report import (
     BoxCountingDisplay,
     ContourDisplay,
@@ -824,3 +824,15 @@ def blobs():
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1], 30)
     return rng.normal(size=(60, 2)) + y[:, None], y
+
+
+def test_the_variogram_is_of_what_a_plane_leaves_where_the_dimension_is():
+    rough = fractional_brownian_surface(0.2, 20, rng=0).values
+    tilted = rough + 20 * rough.std() * np.linspace(0, 1, 20)[:, None]
+    level, shown = (
+        RoughnessDisplay(landscape, roughness(landscape))
+        for landscape in map(Landscape.from_grid, (rough, tilted))
+    )
+    assert shown.found.plane[0] == pytest.approx(20 * rough.std(), rel=0.2)
+    assert shown.value.max() < 2 * level.value.max()
+    assert "plane" in shown.description

@@ -162,7 +162,10 @@ def _unless_tilted(
     A field's own tilt says of its roughness what the rest says. A plane that was added looks
     smooth at the largest distances, and hides what is rough at the smaller ones.
     """
-    rest = z - _plane(landscape, z)
+    x, known = landscape.coordinates, np.isfinite(z.ravel())
+    design = np.column_stack([np.ones(len(x)), x])
+    plane = np.linalg.lstsq(design[known], z.ravel()[known])[0]
+    rest = z - (design @ plane).reshape(z.shape)
     left = float(np.nanvar(rest))
     if not _CONSTANT < left < _TILTED or math.isnan(found.high):
         return found
@@ -177,15 +180,7 @@ def _unless_tilted(
         low=level.noise.low * share**2,
         high=level.noise.high * share**2,
     )
-    return replace(level, noise=noise)
-
-
-def _plane(landscape: Landscape, z: np.ndarray) -> np.ndarray:
-    """The plane nearest to the scores, at all places of the landscape."""
-    x = np.column_stack([np.ones(z.size), landscape.coordinates])
-    known = np.isfinite(z.ravel())
-    coefficients = np.linalg.lstsq(x[known], z.ravel()[known])[0]
-    return np.asarray((x @ coefficients).reshape(z.shape))
+    return replace(level, noise=noise, plane=tuple((plane[1:] * unit).tolist()))
 
 
 def _far(z: np.ndarray) -> int:

@@ -73,6 +73,9 @@ class Roughness(Estimate):
     explored : float
         Share of the space that is as near to a score as 95 % of it would be, were the scores at
         random places; 1 on a full grid. D describes that share.
+    plane : tuple of float
+        Slopes along the axes, per range, of a plane that hid the roughness of what it leaves, of
+        which D is; empty where there is none.
     """
 
     n_dims: int = 0
@@ -82,6 +85,7 @@ class Roughness(Estimate):
     misfit: float = math.nan
     factors: tuple[float, ...] = ()
     explored: float = math.nan
+    plane: tuple[float, ...] = ()
 
     @property
     def hurst(self) -> float:

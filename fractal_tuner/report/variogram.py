@@ -83,11 +83,13 @@ class RoughnessDisplay(Display):
         places, scores = (np.empty((0, 1)), np.empty(0)) if landscape is None else landscape.known
         if np.abs(scores).max(initial=0.0) > _LARGEST:
             places, scores = places[:0], scores[:0]
+        variance = float(np.var(scores)) if len(scores) else math.nan
+        if found.plane and len(scores):
+            scores = scores - places @ np.array(found.plane)
         if len(found.factors) == places.shape[1]:
             places = places * np.array(found.factors)
         self.lag, self.value, self.pairs = _variogram(places, scores)
         self.noise = math.nan
-        variance = float(np.var(scores)) if len(scores) else math.nan
         if found.reason is None and found.noise.reason is None:
             self.noise = found.noise.value * variance
         elif landscape is not None and landscape.noise_variance is not None:
@@ -166,6 +168,8 @@ class RoughnessDisplay(Display):
             f"({found.low:.2f} to {found.high:.2f}) between {found.n_dims} (smooth) and "
             f"{found.n_dims + 1}, Hurst exponent {found.hurst:.2f}, from {n}"
         )
+        if found.plane:
+            text += ", once the plane that hides it is taken away"
         if math.isfinite(self.noise):
             text += f"; noise of standard deviation {words.number(math.sqrt(self.noise), 2)}"
         if math.isfinite(found.explored) and found.explored < 0.95:
