@@ -1,4 +1,4 @@
-"""Evaluation: batches of candidates, cross-validated by scikit-learn's own search, come what may.
+"""Evaluation: the fits of scikit-learn's own search, in batches, come what may.
 
 All that relies on how ``BaseSearchCV.fit`` is written, in scikit-learn 1.6 to 1.9, stands here.
 """
@@ -11,17 +11,17 @@ import logging
 import math
 import multiprocessing
 import time
-import traceback
 import uuid
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from joblib.parallel import LokyBackend, get_active_backend
-from sklearn.exceptions import FitFailedWarning
+from sklearn.base import clone
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
+from sklearn.model_selection._validation import _fit_and_score, _insert_error_scores
 from sklearn.utils.parallel import delayed
 
 from fractal_tuner.fingerprint import data_hash
@@ -30,6 +30,7 @@ from fractal_tuner.trials import Trial
 
 # What the host reports of one fit: scores, times, and the traceback if it failed.
 Fold = dict[str, Any]
+Fit = tuple[Trial, int]  # of a trial's candidate to the training data of a fold
 
 _ATTEMPTS = 3  # of a candidate alone whose worker dies
 _PATIENCE = 3600.0  # seconds without any worker of a Dask cluster
@@ -38,10 +39,10 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Evaluation:
-    """Evaluates batches through the function that ``BaseSearchCV.fit`` gives to ``_run_search``.
+    """Evaluates trials with what ``BaseSearchCV.fit`` has prepared.
 
-    Of the variables of ``fit``, over which that function closes, a search without a journal and
-    without a time limit for trials needs none since 1.9.
+    That is what the function closes over which ``fit`` gives to ``_run_search``. The function
+    itself evaluates all folds of a candidate or none, and raises if every fit of a batch failed.
 
     Parameters
     ----------
@@ -51,10 +52,17 @@ class Evaluation:
     trial_timeout : float, optional
         Seconds that joblib waits for a fit.
 
+    Attributes
+    ----------
+    n_folds : int
+    n_workers : int
+        How many fits run at a time.
+
     Raises
     ------
     ValueError
-        If there is a time limit, but fits do not run in processes that can be ended.
+        If there are no folds, or not as many as announced; or if there is a time limit, but fits do
+        not run in processes that can be ended.
     """
 
     def __init__(
@@ -64,42 +72,52 @@ class Evaluation:
         trial_timeout: float | None,
     ) -> None:
         self._owner = owner
-        self._evaluate = evaluate_candidates
         self._timeout = trial_timeout
-        found = self._variables  # two that are attributes of the owner in 1.9
-        self.n_folds: int = found.get("n_splits") or owner.n_splits_
-        splitter = found.get("cv_orig") or owner._checked_cv_orig
-        self._folds = _FrozenFolds(splitter)
-        self._results: dict[str, Any] | None = None
-        self._tasks: _Tasks | None = None
+        self._prepared = found = inspect.getclosurevars(evaluate_candidates).nonlocals
+        self._parallel = found["parallel"]
+        # Two that are attributes of the owner since 1.9.
+        self.n_folds: int = found.get("n_splits", getattr(owner, "n_splits_", None))
+        self._splits = self._split(found.get("cv_orig", getattr(owner, "_checked_cv_orig", None)))
+        self._previews: dict[int, list[Fold]] = {}
+        self._callbacks: Any = None  # the host's context of the tasks
+        self._n_tasks = 0
         self._are_started = False
         self._scorers = owner._get_scorers()[0]
-        if trial_timeout is not None:
-            self._n_workers = _check_processes(trial_timeout, owner.n_jobs)
-            self._parallel = found["parallel"]
         backend, _ = get_active_backend()
         if type(backend).__name__ == "DaskDistributedBackend":
             _harden_dask(backend)
+        self.n_workers = int(effective_n_jobs(owner.n_jobs))
+        if trial_timeout is not None:
+            self._check_processes(backend)
 
-    @property
-    def _variables(self) -> Mapping[str, Any]:
-        return inspect.getclosurevars(self._evaluate).nonlocals
+    def _split(self, splitter: Any) -> list[tuple[Any, Any]]:
+        """The folds, made once: a splitter that shuffles would give each batch other ones."""
+        X, y, routed = (self._prepared[name] for name in ("X", "y", "routed_params"))
+        splits = list(splitter.split(X, y, **routed.splitter.split))
+        if len(splits) != self.n_folds:
+            raise ValueError(
+                "cv.split and cv.get_n_splits returned inconsistent results. Expected "
+                f"{self.n_folds} splits, got {len(splits)}"
+            )
+        if not splits:
+            raise ValueError("No fits were performed. Was the CV iterator empty?")
+        return splits
 
     @property
     def test_ratio(self) -> float | None:
-        """Ratio of test to training data of the folds; None if nothing was split."""
-        return self._folds.test_ratio
+        """Ratio of test to training data of the folds; None if nothing is trained on."""
+        n_train, n_test = (sum(map(_n_chosen, parts)) for parts in zip(*self._splits, strict=True))
+        return n_test / n_train if n_train else None
 
     def data_hashes(self) -> dict[str, str]:
         """Hashes of the data, what came with them, and the folds."""
-        X, y, routed = (self._variables[name] for name in ("X", "y", "routed_params"))
-        splits = self._folds.split(X, y, **routed.splitter.split)
+        X, y, routed = (self._prepared[name] for name in ("X", "y", "routed_params"))
         return {
             "X": data_hash(X),
             "y": data_hash(y),
             **{f"fit parameter {k}": data_hash(v) for k, v in routed.estimator.fit.items()},
             **{f"score parameter {k}": data_hash(v) for k, v in routed.scorer.score.items()},
-            "folds": data_hash([[np.asarray(part) for part in pair] for pair in splits]),
+            "folds": data_hash([[np.asarray(part) for part in pair] for pair in self._splits]),
         }
 
     def begin(self, search: Search, callback_ctx: Any) -> None:
@@ -113,8 +131,25 @@ class Evaluation:
         context = callback_ctx.subcontext(
             task_name="search", max_subtasks=n_tasks, sequential_subtasks=False
         )
-        self._tasks = _Tasks(context.call_on_fit_task_begin(estimator=self._owner))
+        self._callbacks = context.call_on_fit_task_begin(estimator=self._owner)
         context.max_subtasks = None  # more than announced if workers die
+
+    def preview(self, trial: Trial) -> list[Fold]:
+        """The results of a trial in all folds but the last.
+
+        The last fit joins the next batch if that saves a round of fits: for 5 and 5 of them two
+        workers need 3 + 3 rounds, for 4 and 6 only 2 + 3.
+        """
+        n, n_workers = self.n_folds, self.n_workers
+        split = math.ceil((n - 1) / n_workers) + math.ceil((n + 1) / n_workers)
+        n_first = n - 1 if split < 2 * math.ceil(n / n_workers) else n
+        fits = [(trial, fold) for fold in range(n_first)]
+        try:
+            results = self._fitted(fits)
+        except Exception as error:
+            results = self._tried_again(fits, error)
+        self._previews[trial.id] = results
+        return self._in_one_form(results[: n - 1])
 
     def evaluate(self, batch: list[Trial]) -> Iterator[list[Fold]]:
         """The results of each trial, fold by fold, from the moment they are known.
@@ -122,81 +157,111 @@ class Evaluation:
         If a worker dies, or a fit takes too long, nobody can tell which of the fits is to blame:
         the trials of the batch are then evaluated one by one.
         """
+        while batch and len(self._previews.get(batch[0].id, ())) == self.n_folds:
+            yield self._in_one_form(self._previews.pop(batch[0].id))
+            batch = batch[1:]
+        n_known = {trial.id: len(self._previews.get(trial.id, ())) for trial in batch}
+        fits = [(t, fold) for t in batch for fold in range(n_known[t.id], self.n_folds)]
         try:
-            yield from self._evaluated(batch)
+            results = iter(self._fitted(fits) if fits else [])
         except Exception as error:
-            if not self._is_of_worker(error):
-                raise
-            if len(batch) == 1:
-                yield self._tried_again(batch[0], error)
+            if len(batch) > 1 and self._is_of_worker(error):
+                _LOGGER.warning("%s; evaluating the batch again, one by one", _in_words(error))
+                for trial in batch:
+                    yield from self.evaluate([trial])
                 return
-            _LOGGER.warning("%s; evaluating the batch again, one by one", _in_words(error))
-            for trial in batch:
-                yield from self.evaluate([trial])
+            results = iter(self._tried_again(fits, error))
+        for trial in batch:
+            known = self._previews.pop(trial.id, [])
+            yield self._in_one_form([*known, *islice(results, self.n_folds - len(known))])
 
     def end(self, results: list[Fold], table: dict[str, Any]) -> None:
-        """Put the final table where the host keeps what the last batch returned.
+        """Put the final table where the host looks for what ``evaluate_candidates`` made.
 
-        The host goes on with the very dictionary that ``evaluate_candidates`` returned last. If no
-        batch succeeded in this process, because a journal had it all, that is the empty one it
-        began with. It looks at one result, to see whether there are several metrics.
+        It looks at one result too, to see whether there are several metrics.
         """
-        if self._results is None:
-            self._results = self._variables["results"]
-            self._variables["all_out"].append(results[0])
-        else:
-            self._results["folds"].append(results[0])
-        self._results.clear()
-        self._results.update(table)
+        self._prepared["results"].update(table)
+        self._prepared["all_out"].append(results[0])
         # The host sets these after the refit only, which may be interrupted.
-        self._owner.cv_results_, self._owner.n_splits_ = self._results, self.n_folds
-        if self._tasks is not None:
-            self._tasks.context.call_on_fit_task_end(estimator=self._owner)
+        self._owner.cv_results_, self._owner.n_splits_ = table, self.n_folds
+        if self._callbacks is not None:
+            self._callbacks.call_on_fit_task_end(estimator=self._owner)
 
-    def _evaluated(self, batch: list[Trial]) -> list[list[Fold]]:
-        n_fits = len(batch) * self.n_folds
-        options = {} if self._tasks is None else {"callback_ctx": self._tasks}
-        params = [trial.params for trial in batch]
+    def _fitted(self, fits: list[Fit]) -> list[Fold]:
+        """Results of fits, evaluated side by side."""
+        found, n_folds = self._prepared, self.n_folds
+        positions = {id_: i for i, id_ in enumerate(dict.fromkeys(t.id for t, _ in fits))}
+        if self._owner.verbose > 0:
+            print(
+                f"Fitting {n_folds} folds for each of {len(positions)} candidates, "
+                f"totalling {len(fits)} fits"
+            )
         if self._timeout is not None and not self._are_started:
             self._start_workers()
-        try:
-            with warnings.catch_warnings():  # the whole search is warned about once, at its end
-                ours = rf"\s*\d+ fits failed out of a total of {n_fits}\."
-                warnings.filterwarnings("ignore", ours, FitFailedWarning)
-                self._results = self._evaluate(params, cv=self._folds, **options)
-            kept = self._results["folds"]
-            results: list[Fold] = kept.copy()
-            kept.clear()  # the host would keep to the end what the trials keep
-        except ValueError as error:
-            failed = _results_of_failed_batch(error)
-            if failed is None:
-                raise
-            results = failed
-        finally:
-            if self._tasks is not None:
-                self._tasks.first += n_fits
-        return [results[i : i + self.n_folds] for i in range(0, n_fits, self.n_folds)]
+        # Made before the tasks are: pickling an estimator while a context is added to it fails.
+        contexts = [self._context(self._n_tasks + i) for i in range(len(fits))]
+        self._n_tasks += len(fits)  # a fit that is done again is another task
+        results: list[Fold] = self._parallel(
+            delayed(_fit_and_score)(
+                clone(found["base_estimator"]),
+                found["X"],
+                found["y"],
+                train=self._splits[fold][0],
+                test=self._splits[fold][1],
+                parameters=trial.params,
+                split_progress=(fold, n_folds),
+                candidate_progress=(positions[trial.id], len(positions)),
+                **found["fit_and_score_kwargs"],
+                **context,
+            )
+            for (trial, fold), context in zip(fits, contexts, strict=True)
+        )
+        return results
+
+    def _context(self, task_id: int) -> dict[str, Any]:
+        """What a fit needs to call callbacks."""
+        if self._callbacks is None:
+            return {}
+        context = self._callbacks.subcontext(
+            task_name="candidate-split-evaluation", task_id=task_id
+        )
+        return {"caller": self._owner, "callback_ctx": context}
+
+    def _in_one_form(self, results: list[Fold]) -> list[Fold]:
+        """Results of one trial; of a callable that returns several scores, failed ones too."""
+        if callable(self._owner.scoring):
+            _insert_error_scores(results, self._owner.error_score)
+        return results
+
+    def _check_processes(self, backend: Any) -> None:
+        """Raise ValueError unless fits run in processes that can be ended."""
+        if not isinstance(backend, LokyBackend) or self.n_workers == 1:
+            raise ValueError(
+                f"trial_timeout={self._timeout!r} needs fits in processes that can be ended: "
+                f"joblib's loky back end and n_jobs of at least 2; got n_jobs="
+                f"{self._owner.n_jobs!r} and {type(backend).__name__}"
+            )
 
     def _start_workers(self) -> None:
         """Start processes that have imported what fits need, before their time counts."""
         self._parallel.timeout = None
         nothing = delayed(_take_time)(self._owner.estimator)
-        self._parallel(nothing for _ in range(2 * self._n_workers))
+        self._parallel(nothing for _ in range(2 * self.n_workers))
         self._parallel.timeout = self._timeout
         self._are_started = True
 
-    def _tried_again(self, trial: Trial, error: Exception) -> list[Fold]:
-        """The results of a trial whose evaluation was cut off; failed ones if it always is."""
+    def _tried_again(self, fits: list[Fit], error: Exception) -> list[Fold]:
+        """Results of a trial's fits that were cut off; failures in all folds if they always are."""
         n_attempts = 1
-        while n_attempts < _ATTEMPTS and not _is_final(error):
-            _LOGGER.warning("%s; evaluating trial %d again", _in_words(error), trial.id)
+        while self._is_of_worker(error) and n_attempts < _ATTEMPTS and not _is_final(error):
+            _LOGGER.warning("%s; evaluating trial %d again", _in_words(error), fits[0][0].id)
             n_attempts += 1
             try:
-                return self._evaluated([trial])[0]
+                return self._fitted(fits)
             except Exception as again:
-                if not self._is_of_worker(again):
-                    raise
                 error = again
+        if not self._is_of_worker(error):
+            raise error
         if _is_timeout(error):
             slow = f"a fit took longer than trial_timeout={self._timeout!r} seconds"
             error = TimeoutError(slow)  # joblib's own has no message
@@ -224,58 +289,9 @@ class Evaluation:
         return isinstance(error, lost) or not homes.isdisjoint(_CLUSTERS)
 
 
-class _FrozenFolds:
-    """Splits once: a splitter that shuffles would give each batch other folds."""
-
-    def __init__(self, splitter: Any) -> None:
-        self._splitter = splitter
-        self._splits: list[tuple[Any, Any]] | None = None
-
-    def split(self, X: Any, y: Any = None, **params: Any) -> list[tuple[Any, Any]]:
-        if self._splits is None:
-            self._splits = list(self._splitter.split(X, y, **params))
-        return self._splits
-
-    @property
-    def test_ratio(self) -> float | None:
-        if not self._splits:
-            return None
-        n_train, n_test = (sum(map(_n_chosen, parts)) for parts in zip(*self._splits, strict=True))
-        return n_test / n_train if n_train else None
-
-
-class _Tasks:
-    """A callback context in which each batch goes on counting tasks where the last one ended.
-
-    The host numbers the tasks of every batch from 0. A context for each batch would do too, but a
-    progress bar would then have a line for each. A batch that is evaluated again has new tasks:
-    the host's progress bar breaks when a task ends twice.
-    """
-
-    def __init__(self, context: Any) -> None:
-        self.context = context
-        self.first = 0
-
-    def subcontext(self, *, task_id: int, **options: Any) -> Any:
-        return self.context.subcontext(task_id=self.first + task_id, **options)
-
-
 def _take_time(estimator: Any) -> None:
     """Of use to have ``estimator`` unpickled in a worker, and others busy meanwhile."""
     time.sleep(0.05)
-
-
-def _check_processes(trial_timeout: float, n_jobs: int | None) -> int:
-    """The number of worker processes that can be ended."""
-    backend, n_default = get_active_backend()
-    n_workers = backend.effective_n_jobs(n_default if n_jobs is None else n_jobs)
-    if not isinstance(backend, LokyBackend) or n_workers == 1:
-        raise ValueError(
-            f"trial_timeout={trial_timeout!r} needs fits in processes that can be ended: joblib's "
-            f"loky back end and n_jobs of at least 2; got n_jobs={n_jobs!r} and "
-            f"{type(backend).__name__}"
-        )
-    return int(n_workers)
 
 
 def _harden_dask(backend: Any) -> None:
@@ -341,16 +357,3 @@ def _n_chosen(part: Any) -> int:
     """The number of samples that an array of indices, or a mask, chooses."""
     chosen = np.asarray(part)
     return int(chosen.sum()) if chosen.dtype == bool else len(chosen)
-
-
-def _results_of_failed_batch(error: ValueError) -> list[Fold] | None:
-    """The results of a batch in which every fit failed; None if the error is another one.
-
-    The host raises for such a batch (in ``_warn_or_raise_about_fit_failures``), whatever
-    ``error_score`` is. The next batch may succeed, and the results are still in the traceback.
-    """
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code is _warn_or_raise_about_fit_failures.__code__:
-            results: list[Fold] = frame.f_locals["results"]
-            return results
-    return None

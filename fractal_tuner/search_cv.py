@@ -9,10 +9,9 @@ import numbers
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import joblib
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
@@ -81,13 +80,13 @@ class FractalSearchCV(BaseSearchCV):
     points_per_dim, levels : int, default=5 and 3
         Of ``strategy="factorial"``: see :class:`FactorialZoom`.
     batch_size : int or None, default=None
-        Candidates evaluated at a time; the search learns after each batch. None takes the fewest
-        that give every worker a fit: workers divided by folds, rounded up. The result is thus the
-        same for every ``n_jobs`` up to the number of folds; a fixed ``batch_size`` makes it the
-        same for any, on any back end of joblib. Workers are idle at the end of a batch whose fits
-        they cannot share evenly: 2 workers need 3 rounds for 5 folds, and are at most 1.67 times as
-        fast as one. ``batch_size=2`` keeps both busy, and every other candidate is then chosen
-        without the score of the one before it.
+        Candidates evaluated at a time; the search learns after each batch. None takes as few as
+        give every worker a fit: workers divided by folds, rounded up. If that is one, and there
+        are 3 folds or more, every other candidate is chosen before the last fold of the one before
+        it is known, whose score is taken for the mean of its other folds until then: so two workers
+        can share an odd number of folds. The result is the same for every ``n_jobs`` up to the
+        number of folds; a fixed ``batch_size`` makes it the same for any, on any back end of
+        joblib. With 1, each candidate is chosen by all that is known of all before it.
     journal : path, optional
         File that keeps every trial from the moment it is scored. The same search with the same file
         continues where the file ends, and evaluates nothing twice; with other data, folds,
@@ -287,9 +286,9 @@ class FractalSearchCV(BaseSearchCV):
         self, evaluate_candidates: Callable[..., dict[str, Any]], *, callback_ctx: Any = None
     ) -> None:
         evaluation = Evaluation(self, evaluate_candidates, self.trial_timeout)
-        n_jobs = joblib.effective_n_jobs(self.n_jobs)
-        fewest = -(-n_jobs // max(1, evaluation.n_folds))
+        fewest = math.ceil(evaluation.n_workers / evaluation.n_folds)
         size = at_least_one("batch_size", fewest if self.batch_size is None else self.batch_size)
+        previews = self.batch_size is None and size == 1 and evaluation.n_folds > 2
         with self._make_search(evaluation) as search:
             self._enqueue_earlier(search)
             for name in _FITTED:  # by an earlier fit; whatever was wrong is known by now
@@ -301,6 +300,10 @@ class FractalSearchCV(BaseSearchCV):
                     # A batch whose asks were interrupted is made whole, as if they had not been.
                     if len(batch) < size and batch[0].id % size == 0:
                         batch += search.ask(size - len(batch))
+                    if previews and batch[0].id % 2 == 0:
+                        known = self._steering(evaluation.preview(batch[0]))
+                        search.expect(batch[0].id, float(np.mean(known)))
+                        batch += search.ask()
                     for trial, results in zip(batch, evaluation.evaluate(batch), strict=True):
                         self._tell(search, trial, results)
                 evaluation.end(*self._table(search, evaluation.n_folds))
@@ -491,7 +494,7 @@ class FractalSearchCV(BaseSearchCV):
         if callable(self.scoring):
             _insert_error_scores(results, self.error_score)
         params = [trial.params for trial in told]
-        return results, super()._format_results(params, n_folds, results)
+        return results, self._format_results(params, n_folds, results)
 
     def _rows(self, search: Search) -> list[Trial]:
         """Told trials in the order of asking, or, if they are a whole grid, in that of the host."""
@@ -509,17 +512,6 @@ class FractalSearchCV(BaseSearchCV):
         if Counter(grid) != {key: len(trials) for key, trials in alike.items()}:
             return told
         return [alike[key].pop(0) for key in grid]
-
-    def _format_results(
-        self,
-        candidate_params: Sequence[dict[str, Any]],
-        n_splits: int,
-        out: list[Fold],
-        more_results: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        # The host calls this after every batch, with all results so far, and would warn each time
-        # of the same. The table is made once, at the end of the search: see Evaluation.end.
-        return {"folds": out}
 
 
 def _in_a_line(fit_error: str) -> str:

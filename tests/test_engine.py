@@ -291,7 +291,7 @@ def test_believing_in_running_trials_leaves_the_belief_as_it_was():
     at = np.random.default_rng(3).random((50, 2))
     before = surrogate.belief.predict(at)
     pending = np.array([[0.31, 0.61], [0.9, 0.1]])
-    believed = surrogate.belief.believing(pending)
+    believed = surrogate.belief.believing(pending, np.full(2, np.nan))
     np.testing.assert_array_equal(surrogate.belief.predict(at), before)
     mean, sd = believed.predict(pending)
     np.testing.assert_allclose(mean, surrogate.belief.predict(pending)[0], atol=0.05)

@@ -261,6 +261,59 @@ def test_a_search_is_not_finished_while_a_trial_runs(make):
 
 
 @both
+def test_while_a_running_trial_is_expected_to_reach_the_target_nothing_is_proposed(make):
+    search = make(target_score=0.5)
+    trial = search.ask()[0]
+    search.expect(trial.id, 0.6)
+    assert search.ask() == []
+    assert not search.finished
+    search.tell(trial.id, 0.4)
+    assert len(search.ask()) == 1
+
+
+@both
+def test_what_is_expected_is_a_number_of_a_running_trial(make):
+    search = make()
+    trial = search.ask()[0]
+    with pytest.raises(TypeError, match="the score expected of trial 0 must be a number, got 'x'"):
+        search.expect(trial.id, "x")
+    with pytest.raises(ValueError, match="trial 7 is not running"):
+        search.expect(7, 0.5)
+    search.tell(trial.id, 0.5)
+    with pytest.raises(ValueError, match="trial 0 is not running"):
+        search.expect(trial.id, 0.5)
+
+
+def next_after(expected, told=None):
+    """What is proposed when a running trial, far from the best one, is expected to score so."""
+    search = ZoomSearch({"x": Real(0, 1), "y": Real(0, 1)}, max_trials=40, seed=0, noise=False)
+    for _ in range(15):
+        trial = search.ask()[0]
+        search.tell(trial.id, -((trial.params["x"] - 0.2) ** 2) - trial.params["y"] ** 2)
+    running = search.add({"x": 0.875, "y": 0.875})
+    if expected is not None:
+        search.expect(running.id, expected)
+    if told is not None:
+        search.tell(running.id, told)
+    return search.ask()[0]
+
+
+def test_proposals_take_the_expected_score_for_true():
+    for score in (0.1, 0.5, 1e300):
+        trial = next_after(score)
+        assert trial.window.center == 15  # the best one now
+        assert math.dist(trial.params.values(), (0.875, 0.875)) < 0.5
+    nothing = next_after(None)
+    assert nothing.window.center != 15
+    assert next_after(math.nan).params == nothing.params
+    assert next_after(-1e300).window.center != 15
+
+
+def test_what_was_expected_is_forgotten_when_the_trial_is_told():
+    assert next_after(1.0, told=-1.3).params == next_after(None, told=-1.3).params
+
+
+@both
 def test_time_runs_from_the_first_ask(make, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])

@@ -21,7 +21,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
-from fractal_tuner import FractalSearchCV, Real
+from fractal_tuner import FractalSearchCV, Real, ZoomSearch
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does"),
@@ -227,7 +227,7 @@ def test_a_worker_killed_from_outside_changes_no_score(after, tmp_path, undistur
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch_size", [1, 2, 4])
+@pytest.mark.parametrize("batch_size", [None, 1, 2, 4])
 def test_a_candidate_that_kills_its_worker_once_is_evaluated_again(batch_size, tmp_path):
     calm = make(tmp_path, batch_size=batch_size).fit(X, Y)
     faults = {"act": "killed", "at": x_of(calm, 4), "once": True}
@@ -494,6 +494,44 @@ def test_by_default_up_to_as_many_workers_as_folds_find_the_same(backend, cv, tm
     for n_jobs in (2, 3):
         with parallel_config(backend=backend):
             same_search(make(tmp_path, cv=cv, batch_size=None, n_jobs=n_jobs).fit(X, Y), serial)
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "cv", "begun"),
+    [
+        (1, 5, [5, 5]),  # with one worker, whole candidates
+        (2, 5, [4, 6]),  # five fits would need a third round for one of them
+        (2, 3, [2, 4]),
+        (4, 5, [4, 6]),
+        (2, 4, [4, 4]),
+        (2, 2, [2, 2]),  # half of the folds are no preview
+    ],
+)
+def test_the_last_fit_of_every_other_candidate_waits_if_that_saves_a_round(
+    n_jobs, cv, begun, tmp_path
+):
+    search = make(tmp_path, cv=cv, batch_size=None, n_jobs=n_jobs, refit=False)
+    with parallel_config(backend="threading"):
+        search.fit(X, Y)
+    fits = fitted(tmp_path)
+    for first in range(0, 8, 2):
+        pair = [repr(search.trials_[first + i].params["x"]) for i in range(2)]
+        assert set(fits[: begun[0]]) == {pair[0]}
+        assert sorted(fits[: sum(begun)]) == sorted(cv * pair)
+        fits = fits[sum(begun) :]
+
+
+def test_every_other_candidate_is_chosen_before_the_last_fold_of_the_one_before(tmp_path):
+    space = {"x": Real(0, 1), "y": Real(0, 1)}
+    search = make(tmp_path, cv=3, batch_size=None, n_iter=20).fit(X, Y)
+    twin = ZoomSearch(space, max_trials=20, seed=0, noise=False)
+    while batch := twin.ask():
+        known = search.trials_[batch[0].id]
+        twin.expect(batch[0].id, float(np.mean(known.folds[:2])))
+        batch += twin.ask()
+        for trial in batch:
+            assert trial.params == search.trials_[trial.id].params
+            twin.tell(trial.id, search.trials_[trial.id].score)
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def identity(params):
     return tuple(sorted((name, repr(value)) for name, value in params.items()))
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 50])
+@pytest.mark.parametrize("batch_size", [None, 1, 3, 50])
 @pytest.mark.parametrize("strategy", ["zoom", "factorial"])
 @pytest.mark.parametrize("name", SPACES)
 def test_a_finite_space_is_covered_exactly_once_and_quietly(name, strategy, batch_size):
@@ -74,7 +74,7 @@ def test_a_finite_space_is_covered_exactly_once_and_quietly(name, strategy, batc
         assert search.stop_reason_ == end
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("batch_size", [None, 1, 4])
 def test_a_smaller_budget_evaluates_as_many_and_none_twice(batch_size):
     space = {"a": list(range(6)), "b": [0, 1]}
     search = FractalSearchCV(Flat(), space, cv=2, random_state=0, n_iter=7, batch_size=batch_size)

@@ -113,7 +113,7 @@ def test_a_finished_journal_evaluates_nothing_but_the_refit(log, journal):
 
 
 @pytest.mark.parametrize("strategy", ["zoom", "factorial"])
-@pytest.mark.parametrize("batch_size", [1, 2, 4])
+@pytest.mark.parametrize("batch_size", [None, 1, 2, 4])
 def test_from_every_record_on_the_search_goes_on_to_the_same_end(
     batch_size, strategy, log, journal
 ):
@@ -669,7 +669,7 @@ def told(journal):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is a thing of POSIX")
-@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("batch_size", [None, 1, 2])
 def test_a_killed_search_loses_and_repeats_nothing(batch_size, log, journal, tmp_path):
     unbroken = make(batch_size=batch_size).fit(X, Y)
     log.unlink()

@@ -312,7 +312,7 @@ def test_the_budget_holds_for_what_is_carried_over():
     assert search.stop_reason_ == "budget"
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("batch_size", [None, 1, 3])
 def test_a_warm_start_that_broke_anywhere_goes_on_to_the_same_end(batch_size, tmp_path):
     options = {"warm_start_from": results(TABLE), "batch_size": batch_size}
     journal = tmp_path / "journal.jsonl"

@@ -31,9 +31,9 @@ class Search(ABC):
     """Ask for trials, tell their scores; all state is in the trials.
 
     The next proposal is a pure function of the space, the options, the seed, the told trials in
-    order and the pending ones. A search with a journal therefore continues after a crash as if
-    nothing had happened: trials which nobody told are handed out again, first and under their old
-    ids. A ``with`` statement closes the journal at its end.
+    order, the pending ones and what is expected of these. A search with a journal therefore
+    continues after a crash as if nothing had happened: trials which nobody told are handed out
+    again, first and under their old ids. A ``with`` statement closes the journal at its end.
 
     Attributes
     ----------
@@ -78,6 +78,7 @@ class Search(ABC):
         self.trials = TrialLog(self.space, journal, header=header, budget=budget)
         self._orphans = self.trials.pending
         self._keys = {trial.key for trial in self.trials}
+        self._expected: dict[int, float] = {}
         self._best: Trial | None = None
         self._deadline: float | None = None
         self.stop_reason: StopReason | None = None
@@ -114,7 +115,7 @@ class Search(ABC):
 
     def _proposals(self, n: int) -> Iterator[tuple[Key, Window]]:
         """Up to ``n`` proposals; each one must be among the running trials before the next."""
-        while n > 0 and self._reason() is None:
+        while n > 0 and self._reason() is None and not self._awaits_target():
             proposal = self._propose()
             if proposal is None:
                 self._reason()  # that there was nothing to propose may be one
@@ -122,6 +123,11 @@ class Search(ABC):
             self._keys.add(proposal[0])
             yield proposal
             n -= 1
+
+    def _awaits_target(self) -> bool:
+        """Whether a running trial is expected to end the search."""
+        target = self.target_score
+        return target is not None and any(score >= target for score in self._expected.values())
 
     def add(self, params: Mapping[str, Any], *, window: Window | None = None) -> Trial:
         """Register a candidate chosen elsewhere as a running trial, to be told like any other.
@@ -180,6 +186,31 @@ class Search(ABC):
         self.stop_reason = None
         return trials
 
+    def expect(self, trial_id: int, score: float) -> None:
+        """Say what the score of a running trial will be, as far as is known: from some folds, say.
+
+        The next proposals take it for true until the trial is told; if it reaches ``target_score``,
+        there are none. It is not recorded: who continues a search from its journal says it again.
+
+        Parameters
+        ----------
+        trial_id : int
+            ``trial.id``.
+        score : float
+            Larger is better. With NaN or an infinity nothing is expected.
+
+        Raises
+        ------
+        TypeError
+            If the score is not a number.
+        ValueError
+            If no trial of that id is running.
+        """
+        score = _number(f"the score expected of trial {trial_id}", score, True)
+        if all(trial.id != trial_id for trial in self.trials.pending):
+            raise ValueError(f"trial {trial_id!r} is not running")
+        self._expected[trial_id] = score if math.isfinite(score) else math.nan
+
     def tell(
         self,
         trial_id: int,
@@ -230,6 +261,7 @@ class Search(ABC):
             details=details,
         )
         self._orphans = [t for t in self._orphans if t.id != trial_id]
+        self._expected.pop(trial_id, None)
         self._learn(trial)
         return trial
 

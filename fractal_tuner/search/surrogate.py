@@ -61,17 +61,26 @@ class Belief:
         mean[~inside], sd[~inside] = self.whole.predict(x[~inside])
         return mean, sd
 
-    def believing(self, pending: np.ndarray) -> Belief:
-        """The belief when running trials turn out as predicted, shape (n_pending, n_features).
+    def believing(self, pending: np.ndarray, z: np.ndarray) -> Belief:
+        """The belief if running trials turn out as expected, or else as predicted.
 
         Kriging believer (Ginsbourger, Le Riche & Carraro 2010).
+
+        Parameters
+        ----------
+        pending : np.ndarray
+            Features, shape (n_pending, n_features).
+        z : np.ndarray
+            Responses, shape (n_pending,); NaN where nothing is expected.
         """
-        mean, _ = self.predict(pending)
-        whole, response = self.whole.copy(), np.append(self.response, mean)
+        unknown = np.isnan(z)
+        if unknown.any():
+            z = np.where(unknown, self.predict(pending)[0], z)
+        whole, response = self.whole.copy(), np.append(self.response, z)
         for features in pending:
             whole.append(features)
         whole.observe(response)
-        return Belief(whole, response, self.near and self.near.believing(pending, mean))
+        return Belief(whole, response, self.near and self.near.believing(pending, z))
 
 
 class Surrogate:
@@ -118,7 +127,7 @@ class Surrogate:
     def tell(self, features: np.ndarray, loss: float) -> None:
         """Take one more trial in: ``features`` of shape (n_features,)."""
         if self.belief is not None and math.isfinite(loss):
-            z = _tamed(np.array([(loss - self.best) / self.unit]))
+            z = self.scaled(np.array([loss]))
             self._near.judge(features, float(z[0]), self.belief.whole)
         if self.n == len(self._losses):
             self._features = np.concatenate([self._features, np.empty_like(self._features)])
@@ -152,13 +161,19 @@ class Surrogate:
         near = self._near if self._near.is_trusted else None
         self.belief = Belief(self._kriging, z, near)
 
+    def scaled(self, losses: np.ndarray) -> np.ndarray:
+        """Losses as the field sees them, any shape: 0 the best, 1 the median, at least -2."""
+        with np.errstate(over="ignore"):
+            z = (losses - self.best) / self.unit
+        return _tamed(np.clip(z, -_KNEE, _HUGE))
+
     def response(self) -> np.ndarray:
-        """Losses as the field sees them, shape (n,): 0 the best, 1 the median.
+        """The response at the trials told, shape (n,).
 
         A failed trial is as bad as the worst quarter: bad enough to keep away from a region of
         failures, and no cliff where failures have no place.
         """
-        z = _tamed((self.losses - self.best) / self.unit)
+        z = self.scaled(self.losses)
         failed = np.isnan(z)
         if failed.any():
             z[failed] = 0.0 if failed.all() else np.nanquantile(z, 0.75)

@@ -48,6 +48,7 @@ import math
 import numbers
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -251,52 +252,62 @@ class ZoomSearch(Search):
         belief = self._surrogate.belief
         if belief is None or self._best is None:
             return self._start_node() or self._any_node()
-        pending = [self._lattice.place(trial.key) for trial in self.trials.pending]
-        rng = np.random.default_rng([self.seed, len(self.trials.told), len(pending)])
+        rng = np.random.default_rng([self.seed, len(self.trials.told), len(self.trials.pending)])
         with one_blas_thread():
-            return self._most_promising(belief, pending, rng) or self._any_node()
+            return self._most_promising(self._view(belief), rng) or self._any_node()
 
-    def _most_promising(
-        self, belief: Belief, pending: list[np.ndarray], rng: np.random.Generator
-    ) -> tuple[Key, Window] | None:
-        if pending:
-            belief = belief.believing(self._lattice.features(np.array(pending)))
-        elif self._best is not None and self._wants_repeat(belief):
+    def _view(self, belief: Belief) -> _View:
+        """What is believed of all trials, the running ones among them."""
+        rows = self._surrogate.rows
+        trials = [self._learned[row] for row in rows.tolist()]
+        pending = self.trials.pending
+        if not pending:
+            return _View(belief, trials, self._places[rows], belief.whole.fitted)
+        places = np.array([self._lattice.place(trial.key) for trial in pending])
+        scores = np.array([self._expected.get(trial.id, math.nan) for trial in pending])
+        z = self._surrogate.scaled(-scores)
+        belief = belief.believing(self._lattice.features(places), z)
+        fitted = belief.whole.fitted.copy()
+        fitted[len(rows) :][np.isnan(scores)] = math.inf  # no place to zoom into yet
+        return _View(belief, trials + pending, np.vstack([self._places[rows], places]), fitted)
+
+    def _most_promising(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
+        if self._best is not None and self._wants_repeat(view.belief):
             best = self._first[self._best.key]
             return best.key, self._lattice.window(DEPTH, best.id, self._lattice.place(best.key))
-        if self._has_stalled() and (proposal := self._elsewhere(belief, rng)) is not None:
+        if self._has_stalled() and (proposal := self._elsewhere(view, rng)) is not None:
             return proposal
-        return self._best_of(*self._candidates(belief, rng), belief.target, belief)
+        return self._best_of(view, *self._candidates(view, rng), view.belief.target)
 
     def _best_of(
         self,
+        view: _View,
         u: np.ndarray,
         levels: np.ndarray,
         centers: np.ndarray,
         target: float,
-        belief: Belief,
     ) -> tuple[Key, Window] | None:
         """The new place of highest expected improvement on ``target``."""
+        belief = view.belief
         mean, sd = belief.predict(self._lattice.features(u))
         order = log_expected_improvement(target - self._margin(belief), mean, sd)
         for i in np.argsort(-order, kind="stable"):
             key = self.space.key_from_unit(u[i])
             if key not in self._keys:
-                return key, self._window(int(levels[i]), int(centers[i]))
+                return key, self._window(view, int(levels[i]), int(centers[i]))
         return None
 
     def _candidates(
-        self, belief: Belief, rng: np.random.Generator
+        self, view: _View, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Places, and the level and the centre (a row of the learned trials) of each window."""
-        rows = self._surrogate.rows
-        fitted = belief.whole.fitted[: len(rows)]
-        best = rows[np.argsort(fitted, kind="stable")[:_N_CENTERS]]
+        """Places, and the level and the centre (a trial of the view) of each window."""
+        best = np.argsort(view.fitted, kind="stable")[:_N_CENTERS]
+        best = best[np.isfinite(view.fitted[best])]
         if self._list is not None:
             u = self._list.left(self._keys)
-            return u, self._lattice.level(u, self._places[best[0]]), np.full(len(u), best[0])
+            return u, self._lattice.level(u, view.places[best[0]]), np.full(len(u), best[0])
         rank = np.minimum(rng.geometric(0.5, _N_ZOOM) - 1, len(best) - 1)
-        near, levels = self._lattice.zoomed(self._places[best[rank]], rng)
+        near, levels = self._lattice.zoomed(view.places[best[rank]], rng)
         u = np.vstack([self._lattice.scattered(_N_GLOBAL, rng), near])
         levels = np.concatenate([np.zeros(_N_GLOBAL, int), levels])
         return u, levels, np.concatenate([np.zeros(_N_GLOBAL, int), best[rank]])
@@ -309,14 +320,13 @@ class ZoomSearch(Search):
         before = np.nanmin(self._surrogate.losses[: n - lag], initial=math.inf)
         return bool(before - self._surrogate.best < _HARDLY * self._surrogate.unit)
 
-    def _elsewhere(self, belief: Belief, rng: np.random.Generator) -> tuple[Key, Window] | None:
+    def _elsewhere(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
         """A place in another basin, which must improve on that basin's best trial only.
 
         The basins that may go deepest take turns.
         """
-        rows = self._surrogate.rows
-        features = self._surrogate.features[rows]
-        fitted = belief.whole.fitted[: len(rows)]
+        told = slice(len(self._surrogate.rows))
+        features, fitted = self._lattice.features(view.places[told]), view.fitted[told]
         heads, widths = basin_heads(features, fitted)
         apart = widths >= _NARROWEST_BASIN
         heads, widths = heads[apart], widths[apart]
@@ -324,19 +334,18 @@ class ZoomSearch(Search):
             return None
         turn = len(self.trials) // _ELSEWHERE_EVERY % len(heads)
         head, width = heads[turn], widths[turn]
-        row = rows[head]
-        u, levels = self._lattice.zoomed(np.repeat(self._places[[row]], _N_ASK, axis=0), rng)
+        u, levels = self._lattice.zoomed(np.repeat(view.places[[head]], _N_ASK, axis=0), rng)
         h2 = squared_distances(self._lattice.features(u), features[[head]])[:, 0]
         inside = h2 <= 0.25 * width**2
         u, levels = u[inside], levels[inside]
         if not len(u):
             return None
-        return self._best_of(u, levels, np.full(len(u), row), float(fitted[head]), belief)
+        return self._best_of(view, u, levels, np.full(len(u), head), float(fitted[head]))
 
-    def _window(self, level: int, center: int) -> Window:
+    def _window(self, view: _View, level: int, center: int) -> Window:
         if level == 0:
             return self._lattice.window(0)
-        return self._lattice.window(level, self._learned[center].id, self._places[center])
+        return self._lattice.window(level, view.trials[center].id, view.places[center])
 
     def _margin(self, belief: Belief) -> float:
         """What a candidate must gain, in units of the response.
@@ -354,6 +363,7 @@ class ZoomSearch(Search):
         return (
             self.noise is None
             and self._list is None
+            and not self.trials.pending
             and len(self.trials.told) >= _REPEAT_FROM
             and len(self.trials) == len(self._keys)
             and belief.is_noisy
@@ -395,6 +405,26 @@ class ZoomSearch(Search):
         mean, sd = self._surrogate.belief.whole.predict(self._surrogate.features)
         pessimistic = np.where(np.isnan(self._surrogate.losses), math.inf, mean + sd)
         return self._learned[int(np.argmin(pessimistic))]
+
+
+@dataclass(frozen=True)
+class _View:
+    """What an ask sees of the trials in the field of all places, told ones and then running ones.
+
+    Attributes
+    ----------
+    belief : Belief
+    trials : list of Trial
+    places : np.ndarray
+        Shape (n, n_parameters).
+    fitted : np.ndarray
+        Fitted responses, shape (n,); infinity for a running trial of which nothing is expected.
+    """
+
+    belief: Belief
+    trials: list[Trial]
+    places: np.ndarray
+    fitted: np.ndarray
 
 
 class _FullList:
