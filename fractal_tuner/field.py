@@ -15,7 +15,8 @@ that grow with the square root of the dimension).
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -36,21 +37,27 @@ _SPARE_ROWS = 32
 
 
 @cache
-def _thread_pools() -> ThreadpoolController:
-    return ThreadpoolController()
+def _blas() -> list[Any]:
+    return [p for p in ThreadpoolController().lib_controllers if p.user_api == "blas"]
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
     """A context in which linear algebra uses one thread.
 
     Matrices of some hundred rows gain nothing from more, and lose milliseconds where other threads
     keep the processors busy. The last bits do not depend on the number of processors either.
     """
-    pools = _thread_pools().lib_controllers
-    if all(pool.user_api != "blas" or pool.num_threads == 1 for pool in pools):
-        return nullcontext()
-    limited: AbstractContextManager[Any] = _thread_pools().limit(limits=1, user_api="blas")
-    return limited
+    # As threadpoolctl's own context, which takes three times as long.
+    before = [(library, library.num_threads) for library in _blas()]
+    many = [(library, n) for library, n in before if n != 1]
+    for library, _ in many:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, n in many:
+            library.set_num_threads(n)
 
 
 def matern(nu: float, h2: np.ndarray) -> np.ndarray:
