@@ -83,8 +83,8 @@ class FractalSearchCV(BaseSearchCV):
         Candidates evaluated at a time; the search learns after each batch. None takes as few as
         give every worker a fit: workers divided by folds, rounded up. If that is one, and there
         are 3 folds or more, every other candidate is chosen before the last fold of the one before
-        it is known, whose score is taken for the mean of its other folds until then: so two workers
-        can share an odd number of folds. The result is the same for every ``n_jobs`` up to the
+        it is known, whose score is expected from its other folds until then: so two workers can
+        share an odd number of folds. The result is the same for every ``n_jobs`` up to the
         number of folds; a fixed ``batch_size`` makes it the same for any, on any back end of
         joblib. With 1, each candidate is chosen by all that is known of all before it.
     journal : path, optional
@@ -302,7 +302,7 @@ class FractalSearchCV(BaseSearchCV):
                         batch += search.ask(size - len(batch))
                     if previews and batch[0].id % 2 == 0:
                         known = self._steering(evaluation.preview(batch[0]))
-                        search.expect(batch[0].id, float(np.mean(known)))
+                        search.expect(batch[0].id, _expected(search, known))
                         batch += search.ask()
                     for trial, results in zip(batch, evaluation.evaluate(batch), strict=True):
                         self._tell(search, trial, results)
@@ -512,6 +512,18 @@ class FractalSearchCV(BaseSearchCV):
         if Counter(grid) != {key: len(trials) for key, trials in alike.items()}:
             return told
         return [alike[key].pop(0) for key in grid]
+
+
+def _expected(search: Search, known: list[Any]) -> float:
+    """The score that follows from all folds but the last: as far from the best one as in those.
+
+    Folds differ by more than candidates do, and for all candidates alike.
+    """
+    mean = float(np.mean(known))
+    if all(trial.status != "complete" for trial in search.trials.told):
+        return mean
+    best = search.best_trial
+    return best.score + mean - float(np.mean(best.folds[:-1]))
 
 
 def _in_a_line(fit_error: str) -> str:

@@ -526,8 +526,11 @@ def test_every_other_candidate_is_chosen_before_the_last_fold_of_the_one_before(
     search = make(tmp_path, cv=3, batch_size=None, n_iter=20).fit(X, Y)
     twin = ZoomSearch(space, max_trials=20, seed=0, noise=False)
     while batch := twin.ask():
-        known = search.trials_[batch[0].id]
-        twin.expect(batch[0].id, float(np.mean(known.folds[:2])))
+        known = np.mean(search.trials_[batch[0].id].folds[:2])
+        if twin.trials.told:  # as far from the best as in the folds that are known
+            best = search.trials_[twin.best_trial.id]
+            known += best.score - np.mean(best.folds[:2])
+        twin.expect(batch[0].id, known)
         batch += twin.ask()
         for trial in batch:
             assert trial.params == search.trials_[trial.id].params

@@ -78,17 +78,17 @@ class Lattice:
         return self.settle(u)
 
     def zoomed(
-        self, centers: np.ndarray, rng: np.random.Generator
+        self, centers: np.ndarray, rng: np.random.Generator, level: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """One node from a window around each of ``centers``, and the level of that window.
 
-        A window of level s has half-width 2^-s and 9 nodes a side. Few coordinates move at a time,
-        as in DYCORS (Regis & Shoemaker 2013): each with probability 1.5 / d, 3 / d or 1, at least
-        one.
+        All windows are of the same level if one is given, else of random ones. A window of level s
+        has half-width 2^-s and 9 nodes a side. Few coordinates move at a time, as in DYCORS (Regis
+        & Shoemaker 2013): each with probability 1.5 / d, 3 / d or 1, at least one.
         """
         n = len(centers)
         free = self._free_columns
-        levels = rng.integers(1, DEPTH + 1, n)
+        levels = rng.integers(1, DEPTH + 1, n) if level is None else np.full(n, level)
         share = _SHARES[rng.integers(0, 3, n)] / max(len(free), 1)
         moves = (rng.random((n, self._d)) < share[:, None]) & self._free
         moves[np.arange(n), free[rng.integers(0, len(free), n)]] = True

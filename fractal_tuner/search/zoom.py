@@ -14,10 +14,16 @@ predicts better there (:mod:`fractal_tuner.search.neighbourhood`).
 **Proposal.** An ask draws 80 nodes of a coarse global grid and 120 nodes of *zoom windows* at ten
 levels, of half-width ``2^-1`` to ``2^-10``, around the six trials of best fitted value, the better
 the more often. With mean ``m``, standard deviation ``s`` and target ``t`` (the best fitted value)
-they are ordered by ``log E max(t - z, 0)``; the first that is new is proposed. There is no zoom
-schedule: a rough field forgets fast, so wide windows win on it; a smooth one rewards deep zoom.
+they are ordered by ``log E max(t - z, 0)``; the first that is new is proposed. A rough field
+forgets fast, so wide windows win on it; a smooth one rewards deep zoom.
 ``z`` has the tails of Student's t with 20 degrees of freedom: where peaks stand on a plain, the
 field has the plain's variance, and by a Gaussian the next peak would never be looked for.
+
+**Zooming in.** Expected improvement is short-sighted: on rough landscapes it keeps to the wide
+windows, where there is most to gain at once. When there are three times as many trials as at the
+start, every other ask therefore draws all candidates from one window around the best trial: the
+widest that holds fewer than ``3 + d / 2`` trials. So the search zooms as a classic adaptive grid
+does. Where there is noise it does not, as differences within narrow windows are lost in it.
 
 **Elsewhere.** When ``2 (3 + d)`` trials have improved the best by less than a hundredth of a unit,
 every third ask looks into another basin (:func:`basin_heads`) and asks what improves on *its* best.
@@ -73,6 +79,9 @@ _SAME_SCORE = 1e-9
 _PATIENCE = 2  # times 3 + d trials without much improvement
 _HARDLY = 0.01  # of the median's distance from the best
 _ELSEWHERE_EVERY = 3  # asks
+_ZOOM_FROM = 3  # times the trials of the start
+_ZOOM_EVERY = 2  # asks
+_FEW = 3, 0.5  # trials in a window: a constant, and for each parameter
 _DEGREES_OF_FREEDOM = 20.0
 _FARTHEST = 1e10  # standard deviations; further away a density underflows
 _T_CONSTANT = float(
@@ -277,7 +286,27 @@ class ZoomSearch(Search):
             return best.key, self._lattice.window(DEPTH, best.id, self._lattice.place(best.key))
         if self._has_stalled() and (proposal := self._elsewhere(view, rng)) is not None:
             return proposal
+        if self._zooms_in() and (proposal := self._deeper(view, rng)) is not None:
+            return proposal
         return self._best_of(view, *self._candidates(view, rng), view.belief.target)
+
+    def _zooms_in(self) -> bool:
+        """Whether this ask looks into one window, that of the next level."""
+        n = len(self.trials)
+        is_due = n >= _ZOOM_FROM * self._n_start and n % _ZOOM_EVERY == 0
+        return is_due and self._list is None and not self.noise
+
+    def _deeper(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
+        """A place in the widest window around the best trial which holds but few trials."""
+        best = int(np.argmin(view.fitted))
+        reach = np.abs(view.places - view.places[best]).max(axis=1)
+        n_inside = (reach <= 0.5 ** np.arange(1, DEPTH + 1)[:, None]).sum(axis=1)
+        open_levels = np.flatnonzero(n_inside < _FEW[0] + _FEW[1] * self._lattice.n_free)
+        if not len(open_levels):
+            return None
+        centers = np.full(_N_ASK, best)
+        zoomed = self._lattice.zoomed(view.places[centers], rng, int(open_levels[0]) + 1)
+        return self._best_of(view, *zoomed, centers, view.belief.target)
 
     def _best_of(
         self,
