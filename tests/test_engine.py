@@ -193,7 +193,7 @@ def test_every_other_ask_zooms_into_the_widest_window_with_few_trials():
                     zoomed.append((window.level, window.center) == (levels[0], best.id))
             search.tell(trials[0].id, rippled(**trials[0].params))
     assert len(zoomed) > 20
-    assert np.mean(zoomed) > 0.8  # at the others it looks elsewhere
+    assert np.mean(zoomed) > 2 / 3  # every third ask may look elsewhere
 
 
 def test_where_there_is_noise_no_ask_is_bound_to_one_window():
