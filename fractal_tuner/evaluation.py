@@ -96,11 +96,14 @@ class Evaluation:
         splits = list(splitter.split(X, y, **routed.splitter.split))
         if len(splits) != self.n_folds:
             raise ValueError(
-                "cv.split and cv.get_n_splits returned inconsistent results. Expected "
+                "cv.split and cv.get_n_splits return inconsistent results. Expected "
                 f"{self.n_folds} splits, got {len(splits)}"
             )
         if not splits:
-            raise ValueError("No fits were performed. Was the CV iterator empty?")
+            # In the host's words.
+            raise ValueError(
+                "No fits were performed. Was the CV iterator empty? Were there no candidates?"
+            )
         return splits
 
     @property
