@@ -188,7 +188,10 @@ def test_every_other_ask_zooms_into_the_widest_window_with_few_trials():
                 best = max(told, key=lambda trial: trial.score)
                 places = np.array([list(trial.params.values()) for trial in told])
                 reach = np.abs(places - list(best.params.values())).max(axis=1)
-                if levels := [s for s in range(1, 11) if (reach <= 0.5**s).sum() < 4]:
+                scores = np.array([trial.score for trial in told])
+                unit = best.score - np.median(scores)
+                levels = [s for s in range(1, 11) if (reach <= 0.5**s).sum() < 4]
+                if levels and np.ptp(scores[reach <= 2 * 0.5 ** levels[0]]) > 0.01 * unit:
                     window = trials[0].window
                     zoomed.append((window.level, window.center) == (levels[0], best.id))
             search.tell(trials[0].id, rippled(**trials[0].params))
