@@ -222,7 +222,9 @@ class Evaluation:
         if self.n_workers == 1:  # joblib takes a fifth of the host's time for a fit
             return [_fit_and_score(**call) for call in calls]
         results: list[Fold] = self._parallel(delayed(_fit_and_score)(**call) for call in calls)
-        return results
+        # If a fit ends while its batch is aborted, joblib (1.4 to 1.6) may begin one more of that
+        # batch when it has emptied its list of results already; it then stands first in the next.
+        return results[-len(fits) :]
 
     def _context(self, task_id: int) -> dict[str, Any]:
         """What a fit needs to call callbacks."""
