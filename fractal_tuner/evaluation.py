@@ -12,13 +12,14 @@ import math
 import multiprocessing
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 from joblib.parallel import LokyBackend, get_active_backend
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _fit_and_score, _insert_error_scores
@@ -75,10 +76,14 @@ class Evaluation:
         self._timeout = trial_timeout
         self._prepared = found = inspect.getclosurevars(evaluate_candidates).nonlocals
         self._parallel = found["parallel"]
-        # Two that are attributes of the owner since 1.9.
-        self.n_folds: int = found.get("n_splits", getattr(owner, "n_splits_", None))
-        self._splits = self._split(found.get("cv_orig", getattr(owner, "_checked_cv_orig", None)))
-        self._previews: dict[int, list[Fold]] = {}
+        self.n_folds: int
+        if "n_splits" in found:
+            self.n_folds, splitter = found["n_splits"], found["cv_orig"]
+        else:  # since 1.9
+            self.n_folds, splitter = owner.n_splits_, owner._checked_cv_orig
+        self._splits = self._split(splitter)
+        self._known: dict[int, list[Fold]] = {}  # of trials that are not done, from fold 0 on
+        self._n_candidates = math.inf
         self._callbacks: Any = None  # the host's context of the tasks
         self._n_tasks = 0
         self._are_started = False
@@ -124,12 +129,19 @@ class Evaluation:
         }
 
     def begin(self, search: Search, callback_ctx: Any) -> None:
-        """Announce the search to the callbacks; there are none before 1.9."""
-        if callback_ctx is None:
-            return
+        """Announce the search, to the callbacks too; there are none before 1.9."""
         budget = math.inf if search.max_trials is None else search.max_trials
         pending = len(search.trials.pending)  # evaluated even if the budget was cut
-        left = max(min(budget, search.space.size) - len(search.trials.told), pending)
+        n_told = len(search.trials.told)
+        left = max(min(budget, search.space.size) - n_told, pending)
+        self._n_candidates = n_told + left
+        if self._owner.verbose > 0:
+            print(
+                f"Fitting {self.n_folds} folds for each of {left} candidates, "
+                f"totalling {self.n_folds * left} fits"
+            )
+        if callback_ctx is None:
+            return
         n_tasks = None if left == math.inf else int(left) * self.n_folds
         context = callback_ctx.subcontext(
             task_name="search", max_subtasks=n_tasks, sequential_subtasks=False
@@ -146,13 +158,11 @@ class Evaluation:
         n, n_workers = self.n_folds, self.n_workers
         split = math.ceil((n - 1) / n_workers) + math.ceil((n + 1) / n_workers)
         n_first = n - 1 if split < 2 * math.ceil(n / n_workers) else n
-        fits = [(trial, fold) for fold in range(n_first)]
         try:
-            results = self._fitted(fits)
+            self._fit([trial], n_first)
         except Exception as error:
-            results = self._tried_again(fits, error)
-        self._previews[trial.id] = results
-        return self._in_one_form(results[: n - 1])
+            self._fit_again(trial, n_first, error)
+        return self._in_one_form(self._known[trial.id][: n - 1])
 
     def evaluate(self, batch: list[Trial]) -> Iterator[list[Fold]]:
         """The results of each trial, fold by fold, from the moment they are known.
@@ -160,23 +170,22 @@ class Evaluation:
         If a worker dies, or a fit takes too long, nobody can tell which of the fits is to blame:
         the trials of the batch are then evaluated one by one.
         """
-        while batch and len(self._previews.get(batch[0].id, ())) == self.n_folds:
-            yield self._in_one_form(self._previews.pop(batch[0].id))
+        while batch and len(self._known.get(batch[0].id, ())) == self.n_folds:
+            yield self._in_one_form(self._known.pop(batch[0].id))
             batch = batch[1:]
-        n_known = {trial.id: len(self._previews.get(trial.id, ())) for trial in batch}
-        fits = [(t, fold) for t in batch for fold in range(n_known[t.id], self.n_folds)]
+        if not batch:
+            return
         try:
-            results = iter(self._fitted(fits) if fits else [])
+            self._fit(batch, self.n_folds)
         except Exception as error:
             if len(batch) > 1 and self._is_of_worker(error):
                 _LOGGER.warning("%s; evaluating the batch again, one by one", _in_words(error))
                 for trial in batch:
                     yield from self.evaluate([trial])
                 return
-            results = iter(self._tried_again(fits, error))
+            self._fit_again(batch[0], self.n_folds, error)
         for trial in batch:
-            known = self._previews.pop(trial.id, [])
-            yield self._in_one_form([*known, *islice(results, self.n_folds - len(known))])
+            yield self._in_one_form(self._known.pop(trial.id))
 
     def end(self, results: list[Fold], table: dict[str, Any]) -> None:
         """Put the final table where the host looks for what ``evaluate_candidates`` made.
@@ -190,15 +199,37 @@ class Evaluation:
         if self._callbacks is not None:
             self._callbacks.call_on_fit_task_end(estimator=self._owner)
 
+    def _fit(self, trials: list[Trial], n_folds: int) -> None:
+        """Have results of the trials in the first folds."""
+        known = {trial.id: self._known.setdefault(trial.id, []) for trial in trials}
+        fits = [(t, fold) for t in trials for fold in range(len(known[t.id]), n_folds)]
+        for (trial, _), result in zip(fits, self._fitted(fits), strict=True):
+            known[trial.id].append(result)
+
+    def _fit_again(self, trial: Trial, n_folds: int, error: Exception) -> None:
+        """Try again what was cut off; a trial that always is has failed, in all folds."""
+        n_attempts = 1
+        while self._is_of_worker(error) and n_attempts < _ATTEMPTS and not _is_final(error):
+            _LOGGER.warning("%s; evaluating trial %d again", _in_words(error), trial.id)
+            n_attempts += 1
+            try:
+                self._fit([trial], n_folds)
+                return
+            except Exception as again:
+                error = again
+        if not self._is_of_worker(error):
+            raise error
+        if _is_timeout(error):
+            slow = f"a fit took longer than trial_timeout={self._timeout!r} seconds"
+            error = TimeoutError(slow)  # joblib's own has no message
+        if self._owner.error_score == "raise":
+            raise error
+        reason = _in_words(error) + (f" ({n_attempts} times)" if n_attempts > 1 else "")
+        self._known[trial.id] = [self._failed_fold(reason) for _ in range(self.n_folds)]
+
     def _fitted(self, fits: list[Fit]) -> list[Fold]:
         """Results of fits, evaluated side by side if there are several workers."""
-        found, n_folds = self._prepared, self.n_folds
-        positions = {id_: i for i, id_ in enumerate(dict.fromkeys(t.id for t, _ in fits))}
-        if self._owner.verbose > 0:
-            print(
-                f"Fitting {n_folds} folds for each of {len(positions)} candidates, "
-                f"totalling {len(fits)} fits"
-            )
+        found = self._prepared
         if self._timeout is not None and not self._are_started:
             self._start_workers()
         # Made before the tasks are: pickling an estimator while a context is added to it fails.
@@ -212,16 +243,20 @@ class Evaluation:
                 "train": self._splits[fold][0],
                 "test": self._splits[fold][1],
                 "parameters": trial.params,
-                "split_progress": (fold, n_folds),
-                "candidate_progress": (positions[trial.id], len(positions)),
+                "split_progress": (fold, self.n_folds),
+                "candidate_progress": (trial.id, self._n_candidates),
                 **found["fit_and_score_kwargs"],
                 **context,
             }
             for (trial, fold), context in zip(fits, contexts, strict=True)
         )
         if self.n_workers == 1:  # joblib takes a fifth of the host's time for a fit
-            return [_fit_and_score(**call) for call in calls]
-        results: list[Fold] = self._parallel(delayed(_fit_and_score)(**call) for call in calls)
+            return [_fitted_here(call) for call in calls]
+        try:
+            results: list[Fold] = self._parallel(delayed(_fit_and_score)(**call) for call in calls)
+        except Exception:
+            self._are_started = False
+            raise
         # If a fit ends while its batch is aborted, joblib (1.4 to 1.6) may begin one more of that
         # batch when it has emptied its list of results already; it then stands first in the next.
         return results[-len(fits) :]
@@ -258,26 +293,6 @@ class Evaluation:
         self._parallel.timeout = self._timeout
         self._are_started = True
 
-    def _tried_again(self, fits: list[Fit], error: Exception) -> list[Fold]:
-        """Results of a trial's fits that were cut off; failures in all folds if they always are."""
-        n_attempts = 1
-        while self._is_of_worker(error) and n_attempts < _ATTEMPTS and not _is_final(error):
-            _LOGGER.warning("%s; evaluating trial %d again", _in_words(error), fits[0][0].id)
-            n_attempts += 1
-            try:
-                return self._fitted(fits)
-            except Exception as again:
-                error = again
-        if not self._is_of_worker(error):
-            raise error
-        if _is_timeout(error):
-            slow = f"a fit took longer than trial_timeout={self._timeout!r} seconds"
-            error = TimeoutError(slow)  # joblib's own has no message
-        if self._owner.error_score == "raise":
-            raise error
-        reason = _in_words(error) + (f" ({n_attempts} times)" if n_attempts > 1 else "")
-        return [self._failed_fold(reason) for _ in range(self.n_folds)]
-
     def _failed_fold(self, reason: str) -> Fold:
         """What the host reports of a fit that raised."""
         score: Any = self._owner.error_score
@@ -289,12 +304,18 @@ class Evaluation:
 
     def _is_of_worker(self, error: Exception) -> bool:
         """Whether an error tells that a worker was lost, or had to be ended, and not of a fit."""
-        self._are_started = False
         if _is_timeout(error):
             return self._timeout is not None
         lost = (concurrent.futures.BrokenExecutor, concurrent.futures.CancelledError)
         homes = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
         return isinstance(error, lost) or not homes.isdisjoint(_CLUSTERS)
+
+
+def _fitted_here(call: dict[str, Any]) -> Fold:
+    """The result of one fit; what it does to warnings and to the host's options ends with it."""
+    with config_context(), warnings.catch_warnings():
+        fold: Fold = _fit_and_score(**call)
+    return fold
 
 
 def _take_time(estimator: Any) -> None:

@@ -92,8 +92,10 @@ class FractalSearchCV(BaseSearchCV):
         continues where the file ends, and evaluates nothing twice; with other data, folds,
         estimator, scoring, space or options it is refused; objects that cannot be pickled are told
         apart by their types only. ``n_iter``, ``max_time``, ``target_score``, ``tolerance``,
-        ``trial_timeout``, ``warm_start_from`` and ``n_jobs`` may change. A search that is itself
-        cross-validated has other data in each fold, and needs None.
+        ``trial_timeout``, ``warm_start_from`` and ``n_jobs`` may change. With ``batch_size=1`` a
+        search that was given more candidates or time is the one that had them from the start; by
+        default, the first candidate after the old end may have been chosen by one fold more. A
+        search that is itself cross-validated has other data in each fold, and needs None.
     max_time : float, optional
         Seconds after which no batch begins.
     target_score : float, optional

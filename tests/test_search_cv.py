@@ -12,7 +12,7 @@ from joblib import parallel_config
 from numpy.testing import assert_array_equal
 from scipy import sparse
 from scipy.stats import loguniform, randint, uniform
-from sklearn import config_context
+from sklearn import config_context, get_config, set_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_digits, load_iris, make_classification
 from sklearn.exceptions import FitFailedWarning
@@ -621,6 +621,35 @@ def test_an_estimator_may_take_more_than_it_lists():
 
 
 # Callbacks
+
+
+class Meddling(Bowl):
+    """Warns of the same thing at each fit, and then changes what is global."""
+
+    def fit(self, X, y, sample_weight=None):
+        warnings.warn("of one thing", UserWarning, stacklevel=1)
+        warnings.simplefilter("ignore")
+        set_config(display="text")
+        return super().fit(X, y, sample_weight)
+
+
+def test_what_a_fit_does_to_warnings_and_options_ends_with_it():
+    space = {"x": [0.1, 0.2], "y": [0.5]}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        filters, options = list(warnings.filters), get_config()
+        FractalSearchCV(Meddling(), space, cv=3, refit=False).fit(X, Y)
+        assert (warnings.filters, get_config()) == (filters, options)
+    assert len(caught) == 2 * 3
+
+
+def test_verbose_counts_all_candidates_of_the_search(capsys):
+    bowl(n_iter=4, verbose=10).fit(X, Y)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Fitting 3 folds for each of 4 candidates, totalling 12 fits"
+    assert sum("totalling" in line for line in lines) == 1
+    for candidate in range(1, 5):
+        assert sum(f"; {candidate}/4] START" in line for line in lines) == 3
 
 
 @pytest.mark.filterwarnings("ignore:The estimator Bowl does not support callbacks")

@@ -46,23 +46,29 @@ def failures_are_meant(test):
 class Frail(ClassifierMixin, BaseEstimator):
     """Notes each fit in its folder; at one candidate, or in the refit, something happens to it.
 
-    It happens at every such fit, or, with ``once``, at the first of all processes.
+    It happens at every such fit, or, with ``once``, at the first of all processes, or, with
+    ``last``, in the last fold alone.
     """
 
-    def __init__(self, x=0.0, y=0.0, folder="", act=None, at=None, once=False, pause=0.0):
+    def __init__(
+        self, x=0.0, y=0.0, folder="", act=None, at=None, once=False, last=False, pause=0.0
+    ):
         self.x = x
         self.y = y
         self.folder = folder
         self.act = act
         self.at = at
         self.once = once
+        self.last = last
         self.pause = pause
 
     def fit(self, X, y=None):
         with open(f"{self.folder}/fits", "a") as fits:
             fits.write(f"{os.getpid()} {self.x!r}\n")
         time.sleep(self.pause)
-        if self.at == ("refit" if len(X) == len(Y) else self.x) and self._is_its_turn():
+        is_last = not np.array_equal(X[-1], globals()["X"][-1])  # that row is in its test data
+        here = "refit" if len(X) == len(Y) else self.x
+        if self.at == here and is_last >= self.last and self._is_its_turn():
             self._suffer()
         self.classes_ = np.unique(y)
         return self
@@ -94,7 +100,7 @@ class Frail(ClassifierMixin, BaseEstimator):
         return -((self.x - 0.3) ** 2) - (self.y - 0.6) ** 2 + 0.01 * float(np.mean(X[:, 0]))
 
 
-FAULTS = ("act", "at", "once", "pause")
+FAULTS = ("act", "at", "once", "last", "pause")
 SEVERAL = ["accuracy", "balanced_accuracy"]
 
 
@@ -482,6 +488,24 @@ def test_a_search_goes_on_after_ctrl_c(to_all, tmp_path, journal, undisturbed):
     search = make(tmp_path, pause=0.05, journal=journal).fit(X, Y)
     same_search(search, undisturbed)
     assert len(workers(tmp_path)) == n_fits + (8 - n_told) * 3 + 1
+
+
+@pytest.mark.slow
+@failures_are_meant
+@pytest.mark.parametrize("error_score", [np.nan, 3.0])
+@pytest.mark.parametrize("act", ["killed", "hang"])
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_a_candidate_that_is_lost_in_its_last_fold_has_failed_in_all(
+    n_jobs, act, error_score, tmp_path
+):
+    options = {"cv": 5, "batch_size": None, "n_iter": 4, "refit": False}
+    at = x_of(make(tmp_path, **options).fit(X, Y), 2)
+    options |= {"n_jobs": n_jobs, "error_score": error_score}
+    options |= {"trial_timeout": PATIENCE} if act == "hang" else {}
+    search = make(tmp_path, act=act, at=at, last=True, **options).fit(X, Y)
+    (trial,) = failed_at(search, at)
+    assert_array_equal(trial.folds, [error_score] * 5)
+    assert ("trial_timeout" if act == "hang" else "3 times") in trial.error
 
 
 # One result everywhere
