@@ -25,6 +25,7 @@ import numpy as np
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtrs
 from scipy.optimize import fmin_l_bfgs_b
+from scipy.spatial.distance import cdist
 from threadpoolctl import ThreadpoolController
 
 SMOOTHNESS = (0.5, 1.5, 2.5)
@@ -117,23 +118,6 @@ def _decay(nu: float, h2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return s, np.exp(decay, out=decay)
 
 
-def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances between rows, shapes (n, d) and (m, d) -> (n, m)."""
-    h2 = a @ b.T
-    h2 *= -2.0
-    squares = np.einsum("ij,ij->i", b, b)
-    h2 += (squares if a is b else np.einsum("ij,ij->i", a, a))[:, None]
-    h2 += squares
-    return np.asarray(np.maximum(h2, 0.0, out=h2))
-
-
-def mutual_distances(x: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances among rows, shape (n, d) -> (n, n), exactly 0 on the diagonal."""
-    h2 = squared_distances(x, x)
-    diagonal(h2)[:] = 0.0
-    return h2
-
-
 def diagonal(matrix: np.ndarray) -> np.ndarray:
     """The diagonal of a square matrix, which may be written to."""
     return np.asarray(np.einsum("ii->i", matrix))
@@ -165,8 +149,8 @@ class RandomField:
     def refit(self, x: np.ndarray, z: np.ndarray, iterations: int) -> RandomField:
         """The field of highest restricted posterior density near this one.
 
-        A few quasi-Newton steps from the present parameters; then the other two smoothnesses are
-        scored at the result, and if one is better it takes some steps too.
+        A few quasi-Newton steps from the present parameters; if another smoothness is likelier at
+        the result, it takes some steps too.
 
         Parameters
         ----------
@@ -177,24 +161,27 @@ class RandomField:
         iterations : int
             Quasi-Newton steps.
         """
-        best, score = self._climb(x, z, iterations)
-        others = [RandomField(nu, best.scales, best.nugget) for nu in SMOOTHNESS if nu != best.nu]
-        scores = [_objective(other._theta, other.nu, x, z)[0] for other in others]
-        if min(scores) < score - 1e-9:
-            best, _ = others[int(np.argmin(scores))]._climb(x, z, max(1, iterations // 2))
+        best = self._climb(x, z, iterations)
+        xw = x / best.scales
+        h2 = cdist(xw, xw, "sqeuclidean")
+        values = [_value(nu, h2, best.nugget, z) for nu in SMOOTHNESS]
+        likeliest = SMOOTHNESS[int(np.argmin(values))]
+        if min(values) < values[SMOOTHNESS.index(best.nu)] - 1e-9:
+            other = RandomField(likeliest, best.scales, best.nugget)
+            best = other._climb(x, z, max(1, iterations // 2))
         return best
 
     @property
     def _theta(self) -> np.ndarray:
         return np.asarray(np.log(np.append(self.scales, self.nugget)))
 
-    def _climb(self, x: np.ndarray, z: np.ndarray, iterations: int) -> tuple[RandomField, float]:
+    def _climb(self, x: np.ndarray, z: np.ndarray, iterations: int) -> RandomField:
         bounds = np.log([SCALE_BOUNDS] * x.shape[1] + [NUGGET_BOUNDS]).tolist()
-        theta, value, _ = fmin_l_bfgs_b(
+        theta, _, _ = fmin_l_bfgs_b(
             _objective, self._theta, args=(self.nu, x, z), bounds=bounds, maxiter=iterations
         )
         scales = np.exp(theta[:-1])
-        return RandomField(self.nu, scales, math.exp(theta[-1])), float(value)
+        return RandomField(self.nu, scales, math.exp(theta[-1]))
 
 
 def _log_scale_mean(d: int) -> float:
@@ -221,6 +208,16 @@ def restricted_likelihood(k: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarr
         None if ``K`` is not positive definite in floating point. Of the derivative, shape (n, n),
         the lower triangle; it is 0 above.
     """
+    found = _profiled(k, z)
+    if found is None:
+        return None
+    value, chol, solved = found
+    inverse, _ = dpotri(chol, lower=1, overwrite_c=1)
+    return value, dsyrk(-0.5, solved, beta=0.5, c=inverse, lower=1, overwrite_c=1)
+
+
+def _profiled(k: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray] | None:
+    """The likelihood; the Cholesky factor; ``K^-1 1 / (1' K^-1 1)^1/2`` and ``a / s``, (n, 2)."""
     n = len(z)
     chol, fail = dpotrf(k.T, lower=1, clean=1)
     if fail:
@@ -236,8 +233,7 @@ def restricted_likelihood(k: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarr
     value = 0.5 * ((n - 1) * math.log(s2) + log_det + math.log(total))
     ones /= math.sqrt(total)
     a /= math.sqrt(s2)
-    inverse, _ = dpotri(chol, lower=1, overwrite_c=1)
-    return value, dsyrk(-0.5, solved, beta=0.5, c=inverse, lower=1, overwrite_c=1)
+    return value, chol, solved
 
 
 def weighted_squares(m: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -246,13 +242,21 @@ def weighted_squares(m: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.asarray(sums @ (x * x) - 2.0 * np.einsum("ij,ij->j", x, m @ x))
 
 
+def _value(nu: float, h2: np.ndarray, nugget: float, z: np.ndarray) -> float:
+    """Restricted negative log-likelihood at squared scaled distances ``h2``, shape (n, n)."""
+    k = matern(nu, h2)
+    diagonal(k)[:] += nugget
+    found = _profiled(k, z)
+    return math.inf if found is None else found[0]
+
+
 def _objective(
     theta: np.ndarray, nu: float, x: np.ndarray, z: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Restricted negative log posterior of scales and nugget, and its gradient."""
     xw = x * np.exp(-theta[:-1])
     nugget = math.exp(theta[-1])
-    k, slope = matern_and_slope(nu, mutual_distances(xw))
+    k, slope = matern_and_slope(nu, cdist(xw, xw, "sqeuclidean"))
     diagonal(k)[:] += nugget
     found = restricted_likelihood(k, z)
     if found is None:
@@ -286,7 +290,7 @@ class Kriging:
         self._field = field
         self._n = len(x)
         self._xw = x / field.scales
-        k = matern(field.nu, mutual_distances(self._xw))
+        k = matern(field.nu, cdist(self._xw, self._xw, "sqeuclidean"))
         nugget = field.nugget
         while True:
             diagonal(k)[:] = 1.0 + nugget
@@ -308,7 +312,7 @@ class Kriging:
         """Add one place, shape (d,): the row ``l`` with ``L l = k`` and ``r^2 = 1 + g - l'l``."""
         n = self._n
         xw = x / self._field.scales
-        k = matern(self._field.nu, squared_distances(self._xw[:n], xw[None])[:, 0])
+        k = matern(self._field.nu, cdist(self._xw[:n], xw[None], "sqeuclidean")[:, 0])
         row = self._solve(k)
         if n == len(self._xw):
             self._reserve(n + _SPARE_ROWS)
@@ -350,7 +354,8 @@ class Kriging:
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the noise-free field at ``x``, shape (m, d), each (m,)."""
-        k = matern(self._field.nu, squared_distances(x / self._field.scales, self._xw[: self._n]))
+        h2 = cdist(x / self._field.scales, self._xw[: self._n], "sqeuclidean")
+        k = matern(self._field.nu, h2)
         # Transposed, so that LAPACK finds the columns in a row and copies nothing.
         v = self._solve(k.T).T
         mean = self.mean + v @ self._residual

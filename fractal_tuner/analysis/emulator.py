@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
-from fractal_tuner.field import RandomField, matern, squared_distances
+from fractal_tuner.field import RandomField, matern
 from fractal_tuner.landscape import Landscape, check_trials
 from fractal_tuner.smoothing import LARGEST
 
@@ -278,7 +279,7 @@ class Emulator:
 
     def _covariance(self, x: np.ndarray) -> np.ndarray:
         scales = self._field.scales
-        return matern(self._field.nu, squared_distances(x / scales, self._x / scales))
+        return matern(self._field.nu, cdist(x / scales, self._x / scales, "sqeuclidean"))
 
     def mean(self, points: np.ndarray) -> np.ndarray:
         """The field's mean at candidates, shape (m, p) -> (m,)."""

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import Bounds, minimize
+from scipy.spatial.distance import cdist
 
 from fractal_tuner.field import (
     diagonal,
     matern_and_slope,
-    mutual_distances,
     restricted_likelihood,
     weighted_squares,
 )
@@ -145,7 +145,7 @@ def _objective(
     d = x.shape[1]
     nugget = math.exp(theta[d])
     xw = x * np.exp(theta[:d])
-    h2 = mutual_distances(xw)
+    h2 = cdist(xw, xw, "sqeuclidean")
     if smoothness is None:
         hurst = theta[d + 1]
         log_h2 = np.log(np.maximum(h2, 1e-20))

@@ -11,8 +11,9 @@ from bisect import insort
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
-from fractal_tuner.field import Kriging, RandomField, squared_distances
+from fractal_tuner.field import Kriging, RandomField
 from fractal_tuner.search.neighbourhood import ITERATIONS, Neighbourhood, cautious
 
 CAPACITY = 150  # trials that enter the field at a fit
@@ -162,7 +163,10 @@ class Surrogate:
         self.belief = Belief(self._kriging, z, near)
 
     def scaled(self, losses: np.ndarray) -> np.ndarray:
-        """Losses as the field sees them, any shape: 0 the best, 1 the median, at least -2."""
+        """Losses as the field sees them, any shape: 0 the best, 1 the median.
+
+        Expected ones may be below 0, but not below minus the knee.
+        """
         with np.errstate(over="ignore"):
             z = (losses - self.best) / self.unit
         return _tamed(np.clip(z, -_KNEE, _HUGE))
@@ -196,7 +200,7 @@ class Surrogate:
             self.rows = np.arange(self.n)
             return
         xw = self.features / self._field.scales
-        near = np.argsort(squared_distances(xw, xw[[np.argmin(z)]])[:, 0], kind="stable")
+        near = np.argsort(cdist(xw, xw[[np.argmin(z)]])[:, 0], kind="stable")
         chosen = np.zeros(self.n, bool)
         chosen[near[: CAPACITY * 3 // 5]] = True
         order = np.argsort(z, kind="stable")

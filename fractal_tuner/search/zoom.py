@@ -61,9 +61,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.special import gamma, stdtr
 
-from fractal_tuner.field import one_blas_thread, squared_distances
+from fractal_tuner.field import one_blas_thread
 from fractal_tuner.search.base import Search, StopReason
 from fractal_tuner.search.lattice import DEPTH, Lattice
 from fractal_tuner.search.surrogate import Belief, Surrogate
@@ -369,8 +370,8 @@ class ZoomSearch(Search):
         turn = len(self.trials) // _ELSEWHERE_EVERY % len(heads)
         head, width = heads[turn], widths[turn]
         u, levels = self._lattice.zoomed(np.repeat(view.places[[head]], _N_ASK, axis=0), rng)
-        h2 = squared_distances(self._lattice.features(u), features[[head]])[:, 0]
-        inside = h2 <= 0.25 * width**2
+        away = cdist(self._lattice.features(u), features[[head]])[:, 0]
+        inside = away <= 0.5 * width
         u, levels = u[inside], levels[inside]
         if not len(u):
             return None
@@ -500,7 +501,7 @@ def basin_heads(x: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ([3], [0.6])
     """
     better = z[None, :] < z[:, None]
-    width = np.sqrt(np.where(better, squared_distances(x, x), np.inf).min(axis=1, initial=np.inf))
+    width = np.where(better, cdist(x, x), np.inf).min(axis=1, initial=np.inf)
     left = np.flatnonzero(np.isfinite(width))
     heads: list[int] = []
     while len(left):
