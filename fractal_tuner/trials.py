@@ -306,11 +306,7 @@ class TrialLog:
         OSError
             If the journal cannot be written; the trial is then still running.
         """
-        if trial_id not in self._pending:
-            known = isinstance(trial_id, int) and 0 <= trial_id < len(self._trials)
-            why = "was told before" if known else "was never asked"
-            raise ValueError(f"trial {trial_id!r} {why}; running are {list(self._pending)}")
-        trial = self._pending[trial_id]
+        trial = self.running(trial_id)
         score, folds = float(score), tuple(map(float, folds))
         if error is None and not math.isfinite(score):
             error = f"the score is {score}"
@@ -324,6 +320,20 @@ class TrialLog:
             self._journal.append(record)
         self._settle(trial, score, folds, error, plain, now)
         return trial
+
+    def running(self, trial_id: int) -> Trial:
+        """The running trial of an id.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if trial_id not in self._pending:
+            known = isinstance(trial_id, int) and 0 <= trial_id < len(self._trials)
+            why = "was told before" if known else "was never asked"
+            raise ValueError(f"trial {trial_id!r} {why}; running are {list(self._pending)}")
+        return self._pending[trial_id]
 
     def _settle(
         self,

@@ -178,10 +178,11 @@ def test_a_continuum_without_another_float_is_exhausted():
     assert search.stop_reason == "space exhausted"
 
 
-def test_every_other_ask_zooms_into_the_widest_window_with_few_trials():
+@pytest.mark.parametrize("noise", [False, True])
+def test_every_other_ask_zooms_into_the_widest_window_with_few_trials(noise):
     zoomed = []
     for seed in range(5):
-        search = ZoomSearch(box(2), max_trials=60, seed=seed, noise=False)
+        search = ZoomSearch(box(2), max_trials=60, seed=seed, noise=noise)
         while trials := search.ask():
             told = search.trials.told
             if len(told) >= 15 and len(told) % 2 == 0:
@@ -196,13 +197,8 @@ def test_every_other_ask_zooms_into_the_widest_window_with_few_trials():
                     zoomed.append((window.level, window.center) == (levels[0], best.id))
             search.tell(trials[0].id, rippled(**trials[0].params))
     assert len(zoomed) > 20
-    assert np.mean(zoomed) > 2 / 3  # every third ask may look elsewhere
-
-
-def test_where_there_is_noise_no_ask_is_bound_to_one_window():
-    search = ZoomSearch(box(2), max_trials=60, seed=0, noise=True)
-    search.run(sphere)
-    assert any(trial.window.level == 0 for trial in search.trials[16::2])
+    share = np.mean(zoomed)
+    assert share < 1 / 3 if noise else share > 2 / 3  # every third ask may look elsewhere
 
 
 def test_one_repeat_at_most_and_only_where_noise_is_unknown():
@@ -353,7 +349,7 @@ def test_the_search_leaves_a_basin_that_is_not_the_best():
     # climbs is beaten there by random search.
     nodes = rippled_bump(257).values
     found, by_chance = [], []
-    for seed in range(20):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         i, j = rng.integers(0, 65, 2)
         part = nodes[i : i + 193, j : j + 193]

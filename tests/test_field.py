@@ -1,11 +1,13 @@
 """The random field: its likelihood, its predictions, expected improvement."""
 
+import contextlib
 import math
 
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.stats import t as student
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fractal_tuner.field import (
     SMOOTHNESS,
@@ -14,6 +16,7 @@ from fractal_tuner.field import (
     _objective,
     matern,
     matern_and_slope,
+    one_blas_thread,
 )
 from fractal_tuner.search.zoom import log_expected_improvement
 
@@ -162,3 +165,18 @@ def test_expected_improvement_still_orders_hopeless_candidates():
     value = log_expected_improvement(0.0, -t, np.ones(50))
     assert np.isfinite(value).all()
     assert (np.diff(value) < 0).all()
+
+
+def test_linear_algebra_has_as_many_threads_afterwards_as_before():
+    def threads():
+        return {p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        if threads() != {2}:
+            pytest.skip("the library has no threads")
+        with one_blas_thread():
+            with contextlib.suppress(RuntimeError), one_blas_thread():
+                assert threads() == {1}
+                raise RuntimeError
+            assert threads() == {1}
+        assert threads() == {2}

@@ -277,10 +277,10 @@ def test_what_is_expected_is_a_number_of_a_running_trial(make):
     trial = search.ask()[0]
     with pytest.raises(TypeError, match="the score expected of trial 0 must be a number, got 'x'"):
         search.expect(trial.id, "x")
-    with pytest.raises(ValueError, match="trial 7 is not running"):
+    with pytest.raises(ValueError, match="trial 7 was never asked; running are"):
         search.expect(7, 0.5)
     search.tell(trial.id, 0.5)
-    with pytest.raises(ValueError, match="trial 0 is not running"):
+    with pytest.raises(ValueError, match="trial 0 was told before; running are"):
         search.expect(trial.id, 0.5)
 
 

@@ -207,9 +207,8 @@ class Search(ABC):
             If no trial of that id is running.
         """
         score = _number(f"the score expected of trial {trial_id}", score, True)
-        if all(trial.id != trial_id for trial in self.trials.pending):
-            raise ValueError(f"trial {trial_id!r} is not running")
-        self._expected[trial_id] = score if math.isfinite(score) else math.nan
+        trial = self.trials.running(trial_id)
+        self._expected[trial.id] = score if math.isfinite(score) else math.nan
 
     def tell(
         self,
