@@ -144,7 +144,8 @@ class RandomField:
     @classmethod
     def prior(cls, d: int) -> RandomField:
         """The most probable field in ``d`` dimensions before any data."""
-        return cls(2.5, np.full(d, math.exp(_log_scale_mean(d))), math.exp(_LOG_NUGGET[0]))
+        theta = np.exp(_prior(d)[0])
+        return cls(2.5, theta[:-1], float(theta[-1]))
 
     def refit(self, x: np.ndarray, z: np.ndarray, iterations: int) -> RandomField:
         """The field of highest restricted posterior density near this one.
@@ -184,8 +185,12 @@ class RandomField:
         return RandomField(self.nu, scales, math.exp(theta[-1]))
 
 
-def _log_scale_mean(d: int) -> float:
-    return 0.5 * math.log(d) - 0.5
+@cache
+def _prior(d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the logarithms of scales and nugget, each (d + 1,)."""
+    mean, sd = np.full(d + 1, 0.5 * math.log(d) - 0.5), np.full(d + 1, _LOG_SCALE_SD)
+    mean[-1], sd[-1] = _LOG_NUGGET
+    return mean, sd
 
 
 def restricted_likelihood(k: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray] | None:
@@ -238,8 +243,8 @@ def _profiled(k: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray, np.ndarr
 
 def weighted_squares(m: np.ndarray, x: np.ndarray) -> np.ndarray:
     """``sum_ij m_ij (x_ik - x_jk)^2`` for each ``k``, shapes (n, n) and (n, d) -> (d,)."""
-    sums = m.sum(0) + m.sum(1)
-    return np.asarray(sums @ (x * x) - 2.0 * np.einsum("ij,ij->j", x, m @ x))
+    ones = np.ones(len(x))
+    return np.asarray((m @ ones + ones @ m) @ (x * x) - 2.0 * np.einsum("ij,ij->j", x, m @ x))
 
 
 def _value(nu: float, h2: np.ndarray, nugget: float, z: np.ndarray) -> float:
@@ -262,15 +267,13 @@ def _objective(
     if found is None:
         return 1e10, np.zeros_like(theta)
     value, g = found
-    log_scales = theta[:-1] - _log_scale_mean(x.shape[1])
-    log_nugget = theta[-1] - _LOG_NUGGET[0]
-    value += 0.5 * float(log_scales @ log_scales) / _LOG_SCALE_SD**2
-    value += 0.5 * log_nugget**2 / _LOG_NUGGET[1] ** 2
-
-    gradient = np.empty_like(theta)
-    gradient[-1] = nugget * g.diagonal().sum() + log_nugget / _LOG_NUGGET[1] ** 2
+    mean, sd = _prior(x.shape[1])
+    pull = (theta - mean) / sd
+    value += 0.5 * float(pull @ pull)
+    gradient = pull / sd
+    gradient[-1] += nugget * float(g.trace())
     g *= slope.T  # in memory order; it is symmetric
-    gradient[:-1] = -4.0 * weighted_squares(g, xw) + log_scales / _LOG_SCALE_SD**2
+    gradient[:-1] -= 4.0 * weighted_squares(g, xw)
     return value, gradient
 
 

@@ -10,6 +10,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -521,11 +522,11 @@ def _expected(search: Search, known: list[Any]) -> float:
 
     Folds differ by more than candidates do, and for all candidates alike.
     """
-    mean = float(np.mean(known))
+    mean = fmean(known)
     if all(trial.status != "complete" for trial in search.trials.told):
         return mean
     best = search.best_trial
-    return best.score + mean - float(np.mean(best.folds[:-1]))
+    return best.score + mean - fmean(best.folds[:-1])
 
 
 def _in_a_line(fit_error: str) -> str:

@@ -134,9 +134,15 @@ class Lattice:
 
     def level(self, u: np.ndarray, center: np.ndarray) -> np.ndarray:
         """The deepest level whose window around ``center`` holds each of ``u``, shape (n,)."""
-        numeric = self._choices == 0
-        reach = np.abs(u - center)[:, numeric].max(axis=1, initial=0.5**DEPTH)
+        reach = np.maximum(self.reach(u, center), 0.5**DEPTH)
         return np.asarray(np.floor(-np.log2(reach)).astype(int))
+
+    def reach(self, u: np.ndarray, center: np.ndarray) -> np.ndarray:
+        """The half-width of the window around ``center`` that just holds each of ``u``, (n,).
+
+        Windows hold all choices of categories.
+        """
+        return np.asarray(np.abs(u - center)[:, self._choices == 0].max(axis=1, initial=0.0))
 
     def place(self, key: Key) -> np.ndarray:
         """The coordinates of a candidate, shape (n_parameters,)."""

@@ -302,7 +302,7 @@ class ZoomSearch(Search):
     def _deeper(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
         """A place in the widest window around the best trial which holds but few trials."""
         best = int(np.argmin(view.fitted))
-        reach = np.abs(view.places - view.places[best]).max(axis=1)
+        reach = self._lattice.reach(view.places, view.places[best])
         n_inside = (reach <= 0.5 ** np.arange(1, DEPTH + 1)[:, None]).sum(axis=1)
         open_levels = np.flatnonzero(n_inside < _FEW[0] + _FEW[1] * self._lattice.n_free)
         if not len(open_levels):
