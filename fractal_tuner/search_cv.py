@@ -10,7 +10,6 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -522,11 +521,12 @@ def _expected(search: Search, known: list[Any]) -> float:
 
     Folds differ by more than candidates do, and for all candidates alike.
     """
-    mean = fmean(known)
-    if all(trial.status != "complete" for trial in search.trials.told):
-        return mean
-    best = search.best_trial
-    return best.score + mean - fmean(best.folds[:-1])
+    with np.errstate(over="ignore", invalid="ignore"):  # scores may be infinite, or nearly
+        mean = np.mean(known)
+        if all(trial.status != "complete" for trial in search.trials.told):
+            return float(mean)
+        best = search.best_trial
+        return float(best.score + mean - np.mean(best.folds[:-1]))
 
 
 def _in_a_line(fit_error: str) -> str:

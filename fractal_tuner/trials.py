@@ -20,6 +20,7 @@ import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -330,7 +331,7 @@ class TrialLog:
             If there is none.
         """
         if trial_id not in self._pending:
-            known = isinstance(trial_id, int) and 0 <= trial_id < len(self._trials)
+            known = isinstance(trial_id, Integral) and 0 <= trial_id < len(self._trials)
             why = "was told before" if known else "was never asked"
             raise ValueError(f"trial {trial_id!r} {why}; running are {list(self._pending)}")
         return self._pending[trial_id]

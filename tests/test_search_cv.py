@@ -623,10 +623,37 @@ def test_an_estimator_may_take_more_than_it_lists():
 # Callbacks
 
 
+class Extreme(Bowl):
+    """Scores of some candidates have no finite mean."""
+
+    def __init__(self, x=0.0, y=0.0, scores=()):
+        super().__init__(x=x, y=y)
+        self.scores = scores
+
+    def score(self, X, y=None, sample_weight=None):
+        if self.x < 0.5:
+            return self.scores[round(abs(float(X[0, 0])) * 10) % 2]
+        return super().score(X, y)
+
+
+@pytest.mark.parametrize("scores", [(-1.5e308, -1.5e308), (np.inf, -np.inf)])
+def test_scores_without_a_finite_mean_do_not_end_the_search(scores):
+    search = bowl(estimator=Extreme(scores=scores), n_iter=8, cv=5, refit=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search.fit(X, Y)
+    assert len(search.trials_.told) == 8
+    failed = [trial.params["x"] < 0.5 for trial in search.trials_ if trial.status == "failed"]
+    assert failed
+    assert all(failed)
+
+
 class Meddling(Bowl):
     """Warns of the same thing at each fit, and then changes what is global."""
 
     def fit(self, X, y, sample_weight=None):
+        if get_config()["display"] == "text":
+            raise RuntimeError("the options are those of another fit")
         warnings.warn("of one thing", UserWarning, stacklevel=1)
         warnings.simplefilter("ignore")
         set_config(display="text")
@@ -638,9 +665,10 @@ def test_what_a_fit_does_to_warnings_and_options_ends_with_it():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         filters, options = list(warnings.filters), get_config()
-        FractalSearchCV(Meddling(), space, cv=3, refit=False).fit(X, Y)
+        search = FractalSearchCV(Meddling(), space, cv=3, refit=False, error_score="raise")
+        search.fit(X, Y)
         assert (warnings.filters, get_config()) == (filters, options)
-    assert len(caught) == 2 * 3
+    assert sum("of one thing" in str(warning.message) for warning in caught) == 2 * 3
 
 
 def test_verbose_counts_all_candidates_of_the_search(capsys):
