@@ -135,10 +135,12 @@ class Evaluation:
         n_told = len(search.trials.told)
         left = max(min(budget, search.space.size) - n_told, pending)
         self._n_candidates = n_told + left
-        if self._owner.verbose > 0:
+        if self._owner.verbose > 0 and left == math.inf:
+            print(f"Fitting {self.n_folds} folds for each candidate")
+        elif self._owner.verbose > 0:  # a search may end early, and a grid be smaller
             print(
-                f"Fitting {self.n_folds} folds for each of {left} candidates, "
-                f"totalling {self.n_folds * left} fits"
+                f"Fitting {self.n_folds} folds for each of at most {left} candidates, "
+                f"totalling at most {self.n_folds * left} fits"
             )
         if callback_ctx is None:
             return

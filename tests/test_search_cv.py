@@ -623,6 +623,11 @@ def test_an_estimator_may_take_more_than_it_lists():
 # Callbacks
 
 
+def test_verbose_counts_nothing_where_there_is_no_budget(capsys):
+    bowl(n_iter=None, strategy="factorial", points_per_dim=2, levels=1, verbose=1).fit(X, Y)
+    assert capsys.readouterr().out.splitlines() == ["Fitting 3 folds for each candidate"]
+
+
 class Extreme(Bowl):
     """Scores of some candidates have no finite mean."""
 
@@ -674,7 +679,8 @@ def test_what_a_fit_does_to_warnings_and_options_ends_with_it():
 def test_verbose_counts_all_candidates_of_the_search(capsys):
     bowl(n_iter=4, verbose=10).fit(X, Y)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Fitting 3 folds for each of 4 candidates, totalling 12 fits"
+    said = "Fitting 3 folds for each of at most 4 candidates, totalling at most 12 fits"
+    assert lines[0] == said
     assert sum("totalling" in line for line in lines) == 1
     for candidate in range(1, 5):
         assert sum(f"; {candidate}/4] START" in line for line in lines) == 3
