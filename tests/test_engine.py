@@ -201,6 +201,24 @@ def test_every_other_ask_zooms_into_the_widest_window_with_few_trials(noise):
     assert share < 1 / 3 if noise else share > 2 / 3  # every third ask may look elsewhere
 
 
+def test_windows_are_as_wide_as_their_numbers_are_apart():
+    space = SearchSpace({"x": Real(0, 1), "kind": Categorical(["a", "b"]), "y": Real(0, 1)})
+    lattice = Lattice(space)
+    near = lattice.place(space.key({"x": 0.5, "kind": "a", "y": 0.5}))
+    far = lattice.place(space.key({"x": 0.625, "kind": "b", "y": 0.25}))
+    assert lattice.reach(np.array([near, far]), near).tolist() == [0.0, 0.25]
+
+
+def test_among_categories_alone_there_is_nothing_to_zoom_into():
+    # Too many to be listed. On the search scale their neighbours are an eighth apart, or more.
+    space = {f"c{i}": Categorical(list(range(7))) for i in range(4)}
+    search = ZoomSearch(space, max_trials=60, seed=0, noise=False)
+    search.run(lambda **params: -(float(sum(params.values())) ** 2))
+    first = 3 * Lattice(SearchSpace(space)).n_start
+    due = [trial for trial in search.trials if trial.id >= first and trial.id % 2 == 0]
+    assert max(trial.window.level for trial in due) > 3  # windows of a level are drawn, as ever
+
+
 def test_one_repeat_at_most_and_only_where_noise_is_unknown():
     rng = np.random.default_rng(0)
     for noise in (None, True, False):

@@ -45,12 +45,12 @@ neighbourhood up to 0.05. Memory of the evidence 0.9 instead of 0.97: a tie. On 
 like A (0.01 to 0.02), half or twice as many candidates, refits at a growth of a tenth, and four or
 five steps of a refit instead of six are ties up to 0.05; refits at a growth of three tenths are
 0.04 and 0.05 worse at 25 and 50 trials; a knee of 1 is 0.08 and 0.11 worse at 100 and 200 (0.03). A
-field of all places that is fitted to the more evenly spread half of its trials, against what
-statistics of space advises for clustered samples, is 0.07, 0.13 and 0.17 worse from 50 trials on.
-With four and eight trials running at a time it is 0.05 and 0.10 worse at 100 trials (0.03). On 16
-noisy landscapes, without the margin for noise 0.07 better at 25 trials, 0.06 and 0.09 worse at 100
-and 200 (0.04); half or a quarter of it is a tie, twice as much no better than none. Tails with 20
-degrees of freedom instead of a Gaussian's are a tie on A; on peaks on a plain
+field of all places that is fitted to the more evenly spread half of its trials, as spatial
+statistics declusters samples, is 0.07, 0.13 and 0.17 worse from 50 trials on. With four and eight
+trials running at a time it is 0.05 and 0.10 worse at 100 trials (0.03). On 16 noisy landscapes,
+without the margin for noise 0.07 better at 25 trials, 0.06 and 0.09 worse at 100 and 200 (0.04);
+half or a quarter of it is a tie, twice as much no better than none. Tails with 20 degrees of
+freedom instead of a Gaussian's are a tie on A; on peaks on a plain
 (``examples/08_adaptive_grid.py``) the mean best of 484 trials grows from 0.80 to 0.91 of 0.98. With
 6 or 10 degrees, A is 0.05 to 0.08 worse at 50 trials. In 12 and 20 dimensions, a start of ``3 + d``
 is 0.24 and 0.19 worse at 25 and 50 trials (0.05, 0.09), from 100 on a tie.
