@@ -3,7 +3,7 @@
 The classic one (slide 10 of the deck) lays a grid, zooms to the neighbours of its best point and
 lays the next. FactorialZoom does that; the deck's loop means to, but exchanges the two axes when it
 zooms (numpy's meshgrid puts the second one first). A classic search never goes back: a basin that
-slips through the first grid is lost. ZoomSearch chooses among all levels at each trial.
+slips through the first grid is lost. ZoomSearch looks at all levels.
 
 First a landscape with a broad basin, the decoy, and a narrow one that is higher. "Between the
 points" of the first grid it was built to trap the classic search; "anywhere" it lies at random.

@@ -33,6 +33,7 @@ SCALE_BOUNDS = (0.03, 30.0)  # correlation lengths, in units of the cube's side
 NUGGET_BOUNDS = (1e-6, 1.0)
 _LOG_SCALE_SD = 1.0
 _LOG_NUGGET = (math.log(1e-3), 2.0)  # prior mean and standard deviation
+_UNIT = 0.4  # of the variables of a refit, in standard deviations of the prior
 _JITTER = 1e-10
 _SPARE_ROWS = 32
 
@@ -177,12 +178,22 @@ class RandomField:
         return np.asarray(np.log(np.append(self.scales, self.nugget)))
 
     def _climb(self, x: np.ndarray, z: np.ndarray, iterations: int) -> RandomField:
-        bounds = np.log([SCALE_BOUNDS] * x.shape[1] + [NUGGET_BOUNDS]).tolist()
-        theta, _, _ = fmin_l_bfgs_b(
-            _objective, self._theta, args=(self.nu, x, z), bounds=bounds, maxiter=iterations
+        # Before it knows the curvature, the method steps by the gradient; in these units less far.
+        start, unit = self._theta, _UNIT * _prior(x.shape[1])[1]
+        bounds = np.log([SCALE_BOUNDS] * x.shape[1] + [NUGGET_BOUNDS])
+
+        def objective(steps: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = _objective(start + unit * steps, self.nu, x, z)
+            return value, unit * gradient
+
+        steps, _, _ = fmin_l_bfgs_b(
+            objective,
+            np.zeros(len(start)),
+            bounds=((bounds - start[:, None]) / unit[:, None]).tolist(),
+            maxiter=iterations,
         )
-        scales = np.exp(theta[:-1])
-        return RandomField(self.nu, scales, math.exp(theta[-1]))
+        theta = start + unit * steps
+        return RandomField(self.nu, np.exp(theta[:-1]), math.exp(theta[-1]))
 
 
 @cache
@@ -287,10 +298,17 @@ class Kriging:
     field : RandomField
     x : np.ndarray
         Coordinates, shape (n, d), n >= 1.
+
+    Attributes
+    ----------
+    field : RandomField
+        As given.
+    nugget : float
+        The field's, or a larger one if places are too close for it.
     """
 
     def __init__(self, field: RandomField, x: np.ndarray) -> None:
-        self._field = field
+        self.field = field
         self._n = len(x)
         self._xw = x / field.scales
         k = matern(field.nu, cdist(self._xw, self._xw, "sqeuclidean"))
@@ -314,8 +332,8 @@ class Kriging:
     def append(self, x: np.ndarray) -> None:
         """Add one place, shape (d,): the row ``l`` with ``L l = k`` and ``r^2 = 1 + g - l'l``."""
         n = self._n
-        xw = x / self._field.scales
-        k = matern(self._field.nu, cdist(self._xw[:n], xw[None], "sqeuclidean")[:, 0])
+        xw = x / self.field.scales
+        k = matern(self.field.nu, cdist(self._xw[:n], xw[None], "sqeuclidean")[:, 0])
         row = self._solve(k)
         if n == len(self._xw):
             self._reserve(n + _SPARE_ROWS)
@@ -357,8 +375,8 @@ class Kriging:
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the noise-free field at ``x``, shape (m, d), each (m,)."""
-        h2 = cdist(x / self._field.scales, self._xw[: self._n], "sqeuclidean")
-        k = matern(self._field.nu, h2)
+        h2 = cdist(x / self.field.scales, self._xw[: self._n], "sqeuclidean")
+        k = matern(self.field.nu, h2)
         # Transposed, so that LAPACK finds the columns in a row and copies nothing.
         v = self._solve(k.T).T
         mean = self.mean + v @ self._residual

@@ -56,6 +56,17 @@ def test_an_infinite_smoothness_is_gaussian_and_any_other_is_refused():
             function(2, np.ones(1))
 
 
+def test_a_refit_of_many_steps_ends_where_the_posterior_is_flat():
+    rng = np.random.default_rng(0)
+    x, z = sample(1.5, np.array([0.3, 0.6]), 1e-2, 60, rng)
+    for start in (RandomField.prior(2), RandomField(1.5, np.array([5.0, 0.05]), 0.5)):
+        found = start.refit(x, z, 100)
+        theta = np.log([*found.scales, found.nugget])
+        value, _ = _objective(theta, found.nu, x, z)
+        for step in 0.02 * np.vstack([np.eye(3), -np.eye(3)]):
+            assert _objective(theta + step, found.nu, x, z)[0] > value
+
+
 @pytest.mark.parametrize("nu", SMOOTHNESS)
 def test_the_gradient_of_the_likelihood_is_its_slope(nu):
     rng = np.random.default_rng(0)

@@ -52,8 +52,12 @@ class Lattice:
     @property
     def n_start(self) -> int:
         """Trials before anything is learned: few, but one more for each category."""
-        n_numeric = self.n_free - self._n_categories
-        return min(3 + n_numeric, _MOST_START) + self._n_categories
+        return min(3 + self.n_numeric, _MOST_START) + self._n_categories
+
+    @property
+    def n_numeric(self) -> int:
+        """Numeric parameters with more than one value."""
+        return self.n_free - self._n_categories
 
     @property
     def has_categories(self) -> bool:

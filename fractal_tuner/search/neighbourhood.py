@@ -18,7 +18,7 @@ import numpy as np
 from fractal_tuner.field import Kriging, RandomField
 
 CAUTION = 0.7
-ITERATIONS = 6
+ITERATIONS = 4
 _SIZE = 10, 5  # members: a constant, and for each feature
 _NEW_MEMBERS = 0.15  # share that makes the field be fitted again
 _THINNEST = 1e-4  # side of a box that is flat, or nearly

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from fractal_tuner.field import Kriging, RandomField
+from fractal_tuner.field import SMOOTHNESS, Kriging, RandomField
 from fractal_tuner.search.neighbourhood import ITERATIONS, Neighbourhood, cautious
 
 CAPACITY = 150  # trials that enter the field at a fit
@@ -46,6 +46,11 @@ class Belief:
     def is_noisy(self) -> bool:
         """Whether observed and fitted responses differ."""
         return self.whole.nugget > _NUGGET_THAT_COUNTS
+
+    @property
+    def is_rough(self) -> bool:
+        """Whether the field of all places is of the least smoothness."""
+        return self.whole.field.nu == min(SMOOTHNESS)
 
     @property
     def target(self) -> float:

@@ -11,49 +11,60 @@ whenever their number has grown by a fifth (:mod:`fractal_tuner.field`). The ``1
 nearest to the best have a field of their own, which speaks for their neighbourhood as long as it
 predicts better there (:mod:`fractal_tuner.search.neighbourhood`).
 
-**Proposal.** An ask draws 80 nodes of a coarse global grid and 120 nodes of *zoom windows* at ten
-levels, of half-width ``2^-1`` to ``2^-10``, around the six trials of best fitted value, the better
-the more often. With mean ``m``, standard deviation ``s`` and target ``t`` (the best fitted value)
-they are ordered by ``log E max(t - z, 0)``; the first that is new is proposed. A rough field
-forgets fast, so wide windows win on it; a smooth one rewards deep zoom.
-``z`` has the tails of Student's t with 20 degrees of freedom: where peaks stand on a plain, the
-field has the plain's variance, and by a Gaussian the next peak would never be looked for.
+**Proposal.** A window of level ``k`` has half-width ``2^-k``; candidates are nodes of a grid of 9 a
+side in it. With mean ``m``, standard deviation ``s`` and target ``t`` (the best fitted value) they
+are ordered by ``log E max(t - z, 0)``; the first that is new is proposed. ``z`` has the tails of
+Student's t with 20 degrees of freedom: where peaks stand on a plain, the field has the plain's
+variance, and by a Gaussian the next peak would never be looked for.
 
-**Zooming in.** Expected improvement is short-sighted: on rough landscapes it keeps to the wide
-windows, where there is most to gain at once. When there are three times as many trials as at the
-start, every other ask therefore draws all candidates from one window around the best trial: the
-widest that holds fewer than ``3 + d / 2`` trials, unless those in the window twice as wide differ
-by less than a hundredth of a unit. So the search zooms as a classic adaptive grid does. Where there
-is noise it does not, as differences within narrow windows are lost in it.
+**Levels.** Until ``2 (3 + d)`` trials are told, and then at every third ask, *all levels* compete:
+there are 80 nodes of a coarse global grid, and 120 of windows of ten levels around the six trials
+of best fitted value, the better the more often. A rough field forgets fast, so wide windows win on
+it; a smooth one rewards deep zoom. But expected improvement is short-sighted, and where the field
+is a little too sure of itself, it stays where it is. So the asks in between compare like with like.
+One looks at *one level*, drawn at random: into windows around ten trials at most, the best ones of
+which no two windows overlap. The other looks into the *next level*, as a classic adaptive grid
+does: into the widest window around the best trial that holds fewer than ``3 + d / 2`` trials,
+unless those in the window twice as wide differ by less than a hundredth of a unit. Where there is
+noise, in which such differences are lost, or the field is as rough as can be, it looks at one level
+as well. (Where all parameters are categories, or there are so few candidates that all are listed,
+asks do not take turns.)
 
 **Elsewhere.** When ``2 (3 + d)`` trials have improved the best by less than a hundredth of a unit,
-every third ask looks into another basin (:func:`basin_heads`) and asks what improves on *its* best.
+the asks in which all levels would compete look into another basin (:func:`basin_heads`) and ask
+what improves on *its* best.
 
 **Noise.** Where it is unknown and matters, the best candidate is asked a second time, once. Where
 there is noise, ``t`` is lower by its standard deviation: smaller gains are not worth looking for.
 
 **Many trials.** The field holds 150 trials: those near the best, the best, and a spread of others.
 
-What was measured, as changes of the mean log10 regret, over 66 landscapes (BBOB, rough, noisy,
-models; A) and over 42 rough or rippled ones (B), with standard errors of 0.03 and 0.06: without the
-neighbourhood 0.04 worse at 100 trials on A and 0.24 on B. Without zooming in 0.03, 0.02, 0.06 and
-0.04 worse at 25, 50, 100 and 200 trials on 79 landscapes of these kinds (0.01 to 0.02). Looking
-elsewhere is a tie on both, and cuts the mean regret at 200 trials on B from 0.079 to 0.072; at
-every ask of a stalled search it costs 0.11 at 100 trials, 0.23 at 200. A lattice of 8 or 14 levels
-instead of 10, or a knee of 5 instead of 2, costs up to 0.05; half as many refits of the
-neighbourhood up to 0.05. Memory of the evidence 0.9 instead of 0.97: a tie. On 150 other landscapes
-like A (0.01 to 0.02), half or twice as many candidates, refits at a growth of a tenth, and four or
-five steps of a refit instead of six are ties up to 0.05; refits at a growth of three tenths are
-0.04 and 0.05 worse at 25 and 50 trials; a knee of 1 is 0.08 and 0.11 worse at 100 and 200 (0.03). A
-field of all places that is fitted to the more evenly spread half of its trials, as spatial
-statistics declusters samples, is 0.07, 0.13 and 0.17 worse from 50 trials on. With four and eight
-trials running at a time it is 0.05 and 0.10 worse at 100 trials (0.03). On 16 noisy landscapes,
-without the margin for noise 0.07 better at 25 trials, 0.06 and 0.09 worse at 100 and 200 (0.04);
-half or a quarter of it is a tie, twice as much no better than none. Tails with 20 degrees of
-freedom instead of a Gaussian's are a tie on A; on peaks on a plain
-(``examples/08_adaptive_grid.py``) the mean best of 484 trials grows from 0.80 to 0.91 of 0.98. With
-6 or 10 degrees, A is 0.05 to 0.08 worse at 50 trials. In 12 and 20 dimensions, a start of ``3 + d``
-is 0.24 and 0.19 worse at 25 and 50 trials (0.05, 0.09), from 100 on a tie.
+What was measured, as changes of the mean log10 regret, on 150 landscapes (BBOB in 2 to 8 dimensions
+and rough ones of two kinds, a fifth of them with noise; standard errors of 0.01 to 0.02, and of
+0.03 at 200 trials). Without asks of one level, every other one looking into the next level, the
+search is 0.05, 0.06 and 0.18 worse at 50, 100 and 200 trials, all of it on rough and noisy ones.
+One level at every ask is 0.1 worse at 50 and 100 trials in 5 and 8 dimensions, and another 0.1
+better at 200 on rough ones. Windows around the ten best trials, wherever they are, lose a third of
+the gain at 200 trials; windows that overlap by half, levels 1 to 5, or a first turn after twice as
+many trials are ties up to 0.04. Looking elsewhere is a tie, but without it 58 of 80 narrow basins
+beside a broad one are found instead of all (``examples/08_adaptive_grid.py``). Half or twice as
+many candidates, refits at a growth of a tenth, and six steps of a refit instead of four were ties
+up to 0.05 before asks took turns; refits at a growth of three tenths 0.04 and 0.05 worse at 25 and
+50 trials; a knee of 1 0.08 and 0.11 worse at 100 and 200. A field of all places that is fitted to
+the more evenly spread half of its trials, as spatial statistics declusters samples, was 0.07, 0.13
+and 0.17 worse from 50 trials on. With four and eight trials running at a time the search is 0.06
+and 0.17 worse at 100 trials (0.04).
+
+Over 66 landscapes (with models; A) and 42 rough or rippled ones (B), also before, with standard
+errors of 0.03 and 0.06: without the neighbourhood 0.04 worse at 100 trials on A and 0.24 on B. A
+lattice of 8 or 14 levels instead of 10, or a knee of 5 instead of 2, costs up to 0.05; half as many
+refits of the neighbourhood up to 0.05. Memory of the evidence 0.9 instead of 0.97: a tie. On 16
+noisy landscapes, without the margin for noise 0.07 better at 25 trials, 0.06 and 0.09 worse at 100
+and 200 (0.04); half or a quarter of it is a tie, twice as much no better than none. Tails with 20
+degrees of freedom instead of a Gaussian's are a tie on A, and help where peaks stand on a plain
+(``examples/08_adaptive_grid.py``); with 6 or 10 degrees, A is 0.05 to 0.08 worse at 50 trials. In
+12 and 20 dimensions, a start of ``3 + d`` is 0.24 and 0.19 worse at 25 and 50 trials (0.05, 0.09),
+from 100 on a tie.
 """
 
 from __future__ import annotations
@@ -85,12 +96,12 @@ _FULL_LIST = 1000  # finite spaces up to this size are listed rather than sample
 _REPEAT_FROM = 8
 _REPEAT_NOISE = 0.02
 _SAME_SCORE = 1e-9
-_PATIENCE = 2  # times 3 + d trials without much improvement
+_PATIENCE = 2  # times 3 + d trials, after which asks take turns; so many may gain hardly anything
+_TURNS = "one level", "next level", "all levels"
 _HARDLY = 0.01  # of the median's distance from the best
-_ELSEWHERE_EVERY = 3  # asks
-_ZOOM_FROM = 3  # times the trials of the start
-_ZOOM_EVERY = 2  # asks
 _FEW = 3, 0.5  # trials in a window: a constant, and for each parameter
+_N_HEADS = 10
+_HEAD_CHANCE = 0.3  # that a window is around the best head, else around the next one, and so on
 _DEGREES_OF_FREEDOM = 20.0
 _FARTHEST = 1e10  # standard deviations; further away a density underflows
 _T_CONSTANT = float(
@@ -106,8 +117,8 @@ class ZoomSearch(Search):
 
     Each trial is chosen among nodes of a coarse grid over the whole space and of ever finer grids
     around the best trials, by the improvement that a random field fitted to all trials expects
-    there. All levels of zoom compete at each ask; how rough and how noisy the scores are decides
-    which one wins. The whole method stands on one page: :mod:`fractal_tuner.search.zoom`.
+    there. Levels of zoom compete with each other, and in between one is looked at by itself. The
+    whole method stands on one page: :mod:`fractal_tuner.search.zoom`.
 
     Parameters
     ----------
@@ -133,10 +144,10 @@ class ZoomSearch(Search):
     tolerance : float, optional
         Nothing more is proposed when neither the expected nor the found improvement of
         ``2 (3 + d)`` trials in a row exceeds this share of the distance from the best score to the
-        median of the first. With 1e-4, two fifths of 158 searches of 200 trials ended early, after
-        164 on average over all and 139 over the easy ones. Those lost 0.003 of that distance on
-        average; 5 % of them more than 0.02, all on rough landscapes, where they stay in a basin
-        that is not the best.
+        median of the first. With 3e-4, 45 % of 158 searches of 200 trials ended early, after 155 on
+        average over all and 130 over the easy ones. Those lost 0.003 of that distance on average;
+        4 % of them more than 0.02, on rough landscapes and noisy models, where they stay in a basin
+        that is not the best. With 1e-4, 34 % ended early, after 170 and 153.
 
     Raises
     ------
@@ -293,17 +304,44 @@ class ZoomSearch(Search):
         if self._best is not None and self._wants_repeat(view.belief):
             best = self._first[self._best.key]
             return best.key, self._lattice.window(DEPTH, best.id, self._lattice.place(best.key))
-        if self._has_stalled() and (proposal := self._elsewhere(view, rng)) is not None:
-            return proposal
-        if self._zooms_in() and (proposal := self._deeper(view, rng)) is not None:
-            return proposal
+        looks = {
+            "one level": self._on_one_level,
+            "next level": self._deeper,
+            "elsewhere": self._elsewhere,
+        }
+        look = looks.get(self._turn(view.belief), self._on_all_levels)
+        return look(view, rng) or self._on_all_levels(view, rng)
+
+    def _turn(self, belief: Belief) -> str:
+        """Which windows this ask looks into."""
+        is_late = len(self.trials.told) >= self._patience
+        if not is_late or self._list is not None or not self._lattice.n_numeric:
+            return "all levels"
+        turn = _TURNS[len(self.trials) % len(_TURNS)]
+        if turn == "next level" and (self.noise or belief.is_rough):
+            return "one level"
+        if turn == "all levels" and self._has_stalled():
+            return "elsewhere"
+        return turn
+
+    def _on_all_levels(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
+        """A place of the coarse global grid, or in a window of any level."""
         return self._best_of(view, *self._candidates(view, rng), view.belief.target)
 
-    def _zooms_in(self) -> bool:
-        """Whether this ask looks into one window, that of the next level."""
-        n = len(self.trials)
-        is_due = n >= _ZOOM_FROM * self._n_start and n % _ZOOM_EVERY == 0
-        return is_due and self._list is None and not self.noise
+    def _on_one_level(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
+        """A place in windows of one level, chosen at random, which do not overlap."""
+        level = int(rng.integers(1, DEPTH + 1))
+        left = np.argsort(view.fitted, kind="stable")
+        left = left[np.isfinite(view.fitted[left])]
+        heads: list[int] = []
+        while len(left) and len(heads) < _N_HEADS:
+            heads.append(int(left[0]))
+            reach = self._lattice.reach(view.places[left], view.places[left[0]])
+            left = left[reach > 2.0 * 0.5**level]
+        rank = np.minimum(rng.geometric(_HEAD_CHANCE, _N_ASK) - 1, len(heads) - 1)
+        centers = np.array(heads)[rank]
+        zoomed = self._lattice.zoomed(view.places[centers], rng, level)
+        return self._best_of(view, *zoomed, centers, view.belief.target)
 
     def _deeper(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
         """A place in the widest window around the best trial which holds but few trials."""
@@ -354,9 +392,9 @@ class ZoomSearch(Search):
         return u, levels, np.concatenate([np.zeros(_N_GLOBAL, int), best[rank]])
 
     def _has_stalled(self) -> bool:
-        """Whether this ask may look elsewhere: the best has hardly improved for a while."""
+        """Whether the best has hardly improved for a while."""
         n, lag = self._surrogate.n, self._patience
-        if self._list is not None or len(self.trials) % _ELSEWHERE_EVERY or n < 2 * lag:
+        if n < 2 * lag:
             return False
         before = np.nanmin(self._surrogate.losses[: n - lag], initial=math.inf)
         return bool(before - self._surrogate.best < _HARDLY * self._surrogate.unit)
@@ -373,7 +411,7 @@ class ZoomSearch(Search):
         heads, widths = heads[apart], widths[apart]
         if not len(heads):
             return None
-        turn = len(self.trials) // _ELSEWHERE_EVERY % len(heads)
+        turn = len(self.trials) // len(_TURNS) % len(heads)
         head, width = heads[turn], widths[turn]
         u, levels = self._lattice.zoomed(np.repeat(view.places[[head]], _N_ASK, axis=0), rng)
         away = cdist(self._lattice.features(u), features[[head]])[:, 0]
