@@ -31,8 +31,8 @@ as well. (Where all parameters are categories, or there are so few candidates th
 asks do not take turns.)
 
 **Elsewhere.** When ``2 (3 + d)`` trials have improved the best by less than a hundredth of a unit,
-the asks in which all levels would compete look into another basin (:func:`basin_heads`) and ask
-what improves on *its* best.
+every other ask in which all levels would compete looks into another basin (:func:`basin_heads`) and
+asks what improves on *its* best.
 
 **Noise.** Where it is unknown and matters, the best candidate is asked a second time, once. Where
 there is noise, ``t`` is lower by its standard deviation: smaller gains are not worth looking for.
@@ -46,14 +46,14 @@ search is 0.05, 0.06 and 0.18 worse at 50, 100 and 200 trials, all of it on roug
 One level at every ask is 0.1 worse at 50 and 100 trials in 5 and 8 dimensions, and another 0.1
 better at 200 on rough ones. Windows around the ten best trials, wherever they are, lose a third of
 the gain at 200 trials; windows that overlap by half, levels 1 to 5, or a first turn after twice as
-many trials are ties up to 0.04. Looking elsewhere is a tie, but without it 58 of 80 narrow basins
-beside a broad one are found instead of all (``examples/08_adaptive_grid.py``). Half or twice as
-many candidates, refits at a growth of a tenth, and six steps of a refit instead of four were ties
-up to 0.05 before asks took turns; refits at a growth of three tenths 0.04 and 0.05 worse at 25 and
-50 trials; a knee of 1 0.08 and 0.11 worse at 100 and 200. A field of all places that is fitted to
-the more evenly spread half of its trials, as spatial statistics declusters samples, was 0.07, 0.13
-and 0.17 worse from 50 trials on. With four and eight trials running at a time the search is 0.06
-and 0.17 worse at 100 trials (0.04).
+many trials are ties up to 0.04. Looking elsewhere costs up to 0.02 (twice as often, 0.04 at 100
+trials), but without it 58 of 80 narrow basins beside a broad one are found instead of 77
+(``examples/08_adaptive_grid.py``). Half or twice as many candidates, refits at a growth of a tenth,
+and six steps of a refit instead of four were ties up to 0.05 before asks took turns; refits at a
+growth of three tenths 0.04 and 0.05 worse at 25 and 50 trials; a knee of 1 0.08 and 0.11 worse at
+100 and 200. A field of all places that is fitted to the more evenly spread half of its trials, as
+spatial statistics declusters samples, was 0.07, 0.13 and 0.17 worse from 50 trials on. With four
+and eight trials running at a time the search is 0.06 and 0.17 worse at 100 trials (0.04).
 
 Over 66 landscapes (with models; A) and 42 rough or rippled ones (B), also before, with standard
 errors of 0.03 and 0.06: without the neighbourhood 0.04 worse at 100 trials on A and 0.24 on B. A
@@ -97,7 +97,7 @@ _REPEAT_FROM = 8
 _REPEAT_NOISE = 0.02
 _SAME_SCORE = 1e-9
 _PATIENCE = 2  # times 3 + d trials, after which asks take turns; so many may gain hardly anything
-_TURNS = "one level", "next level", "all levels"
+_TURNS = "one level", "next level", "all levels", "one level", "next level", "elsewhere"
 _HARDLY = 0.01  # of the median's distance from the best
 _FEW = 3, 0.5  # trials in a window: a constant, and for each parameter
 _N_HEADS = 10
@@ -320,8 +320,8 @@ class ZoomSearch(Search):
         turn = _TURNS[len(self.trials) % len(_TURNS)]
         if turn == "next level" and (self.noise or belief.is_rough):
             return "one level"
-        if turn == "all levels" and self._has_stalled():
-            return "elsewhere"
+        if turn == "elsewhere" and not self._has_stalled():
+            return "all levels"
         return turn
 
     def _on_all_levels(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
