@@ -42,7 +42,7 @@ there is noise, ``t`` is lower by its standard deviation: smaller gains are not 
 What was measured, as changes of the mean log10 regret, on 150 landscapes (BBOB in 2 to 8 dimensions
 and rough ones of two kinds, a fifth of them with noise; standard errors of 0.01 to 0.02, and of
 0.03 at 200 trials). Without asks of one level, every other one looking into the next level, the
-search is 0.05, 0.06 and 0.18 worse at 50, 100 and 200 trials, all of it on rough and noisy ones.
+search is 0.05, 0.04 and 0.15 worse at 50, 100 and 200 trials, all of it on rough and noisy ones.
 One level at every ask is 0.1 worse at 50 and 100 trials in 5 and 8 dimensions, and another 0.1
 better at 200 on rough ones. Windows around the ten best trials, wherever they are, lose a third of
 the gain at 200 trials; windows that overlap by half, levels 1 to 5, or a first turn after twice as
