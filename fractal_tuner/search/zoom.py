@@ -90,7 +90,8 @@ from fractal_tuner.trials import Trial, Window
 
 _N_GLOBAL, _N_ZOOM = 80, 120  # candidates of an ask
 _N_ASK = _N_GLOBAL + _N_ZOOM
-_N_CENTERS = 6
+_N_CENTERS, _N_HEADS = 6, 10  # trials with windows, of all levels and of one
+_CENTER_CHANCE, _HEAD_CHANCE = 0.5, 0.3  # of the first to have a window, else of the next, ...
 _MARGIN = 0.003
 _FULL_LIST = 1000  # finite spaces up to this size are listed rather than sampled
 _REPEAT_FROM = 8
@@ -100,8 +101,6 @@ _PATIENCE = 2  # times 3 + d trials, after which asks take turns; so many may ga
 _TURNS = "one level", "next level", "all levels", "one level", "next level", "elsewhere"
 _HARDLY = 0.01  # of the median's distance from the best
 _FEW = 3, 0.5  # trials in a window: a constant, and for each parameter
-_N_HEADS = 10
-_HEAD_CHANCE = 0.3  # that a window is around the best head, else around the next one, and so on
 _DEGREES_OF_FREEDOM = 20.0
 _FARTHEST = 1e10  # standard deviations; further away a density underflows
 _T_CONSTANT = float(
@@ -306,7 +305,7 @@ class ZoomSearch(Search):
             return best.key, self._lattice.window(DEPTH, best.id, self._lattice.place(best.key))
         looks = {
             "one level": self._on_one_level,
-            "next level": self._deeper,
+            "next level": self._on_next_level,
             "elsewhere": self._elsewhere,
         }
         look = looks.get(self._turn(view.belief), self._on_all_levels)
@@ -331,19 +330,17 @@ class ZoomSearch(Search):
     def _on_one_level(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
         """A place in windows of one level, chosen at random, which do not overlap."""
         level = int(rng.integers(1, DEPTH + 1))
-        left = np.argsort(view.fitted, kind="stable")
-        left = left[np.isfinite(view.fitted[left])]
+        left = view.ranked
         heads: list[int] = []
         while len(left) and len(heads) < _N_HEADS:
             heads.append(int(left[0]))
             reach = self._lattice.reach(view.places[left], view.places[left[0]])
             left = left[reach > 2.0 * 0.5**level]
-        rank = np.minimum(rng.geometric(_HEAD_CHANCE, _N_ASK) - 1, len(heads) - 1)
-        centers = np.array(heads)[rank]
+        centers = _drawn(np.array(heads), _N_ASK, _HEAD_CHANCE, rng)
         zoomed = self._lattice.zoomed(view.places[centers], rng, level)
         return self._best_of(view, *zoomed, centers, view.belief.target)
 
-    def _deeper(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
+    def _on_next_level(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
         """A place in the widest window around the best trial which holds but few trials."""
         best = int(np.argmin(view.fitted))
         reach = self._lattice.reach(view.places, view.places[best])
@@ -380,16 +377,15 @@ class ZoomSearch(Search):
         self, view: _View, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places, and the level and the centre (a trial of the view) of each window."""
-        best = np.argsort(view.fitted, kind="stable")[:_N_CENTERS]
-        best = best[np.isfinite(view.fitted[best])]
+        best = view.ranked[:_N_CENTERS]
         if self._list is not None:
             u = self._list.left(self._keys)
             return u, self._lattice.level(u, view.places[best[0]]), np.full(len(u), best[0])
-        rank = np.minimum(rng.geometric(0.5, _N_ZOOM) - 1, len(best) - 1)
-        near, levels = self._lattice.zoomed(view.places[best[rank]], rng)
+        centers = _drawn(best, _N_ZOOM, _CENTER_CHANCE, rng)
+        near, levels = self._lattice.zoomed(view.places[centers], rng)
         u = np.vstack([self._lattice.scattered(_N_GLOBAL, rng), near])
         levels = np.concatenate([np.zeros(_N_GLOBAL, int), levels])
-        return u, levels, np.concatenate([np.zeros(_N_GLOBAL, int), best[rank]])
+        return u, levels, np.concatenate([np.zeros(_N_GLOBAL, int), centers])
 
     def _has_stalled(self) -> bool:
         """Whether the best has hardly improved for a while."""
@@ -504,6 +500,17 @@ class _View:
     trials: list[Trial]
     places: np.ndarray
     fitted: np.ndarray
+
+    @property
+    def ranked(self) -> np.ndarray:
+        """The trials of finite fitted response, the best first."""
+        order = np.argsort(self.fitted, kind="stable")
+        return np.asarray(order[np.isfinite(self.fitted[order])])
+
+
+def _drawn(trials: np.ndarray, n: int, chance: float, rng: np.random.Generator) -> np.ndarray:
+    """``n`` of the trials: each time the first with this chance, else the second with it, ..."""
+    return np.asarray(trials[np.minimum(rng.geometric(chance, n) - 1, len(trials) - 1)])
 
 
 class _FullList:
