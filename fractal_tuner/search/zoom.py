@@ -43,17 +43,17 @@ What was measured, as changes of the mean log10 regret, on 150 landscapes (BBOB 
 and rough ones of two kinds, a fifth of them with noise; standard errors of 0.01 to 0.02, and of
 0.03 at 200 trials). Without asks of one level, every other one looking into the next level, the
 search is 0.05, 0.04 and 0.15 worse at 50, 100 and 200 trials, all of it on rough and noisy ones.
-One level at every ask is 0.1 worse at 50 and 100 trials in 5 and 8 dimensions, and another 0.1
-better at 200 on rough ones. Windows around the ten best trials, wherever they are, lose a third of
-the gain at 200 trials; windows that overlap by half, levels 1 to 5, or a first turn after twice as
-many trials are ties up to 0.04. Looking elsewhere costs up to 0.02 (twice as often, 0.04 at 100
+One level at every ask is up to 0.1 worse at 50 and 100 trials in 5 and 8 dimensions, and another
+0.1 better at 200 on rough ones. Windows around the ten best trials, wherever they are, lose a third
+of the gain at 200 trials; windows that overlap by half, levels 1 to 5, or a first turn after twice
+as many trials are ties up to 0.04. Looking elsewhere costs up to 0.03 (twice as often, 0.04 at 100
 trials), but without it 58 of 80 narrow basins beside a broad one are found instead of 77
 (``examples/08_adaptive_grid.py``). Half or twice as many candidates, refits at a growth of a tenth,
 and six steps of a refit instead of four were ties up to 0.05 before asks took turns; refits at a
 growth of three tenths 0.04 and 0.05 worse at 25 and 50 trials; a knee of 1 0.08 and 0.11 worse at
 100 and 200. A field of all places that is fitted to the more evenly spread half of its trials, as
 spatial statistics declusters samples, was 0.07, 0.13 and 0.17 worse from 50 trials on. With four
-and eight trials running at a time the search is 0.06 and 0.17 worse at 100 trials (0.04).
+and eight trials running at a time the search is 0.10 and 0.16 worse at 100 trials (0.04).
 
 Over 66 landscapes (with models; A) and 42 rough or rippled ones (B), also before, with standard
 errors of 0.03 and 0.06: without the neighbourhood 0.04 worse at 100 trials on A and 0.24 on B. A
@@ -143,10 +143,10 @@ class ZoomSearch(Search):
     tolerance : float, optional
         Nothing more is proposed when neither the expected nor the found improvement of
         ``2 (3 + d)`` trials in a row exceeds this share of the distance from the best score to the
-        median of the first. With 3e-4, 45 % of 158 searches of 200 trials ended early, after 155 on
-        average over all and 130 over the easy ones. Those lost 0.003 of that distance on average;
-        4 % of them more than 0.02, on rough landscapes and noisy models, where they stay in a basin
-        that is not the best. With 1e-4, 34 % ended early, after 170 and 153.
+        median of the first. With 3e-4, 46 % of 158 searches of 200 trials ended early, after 155 on
+        average over all and 127 over the easy ones. Those lost 0.004 of that distance on average;
+        6 % of them more than 0.02, all on rough landscapes, where they stay in a basin that is not
+        the best. With 1e-4, 36 % ended early, after 168 and 147.
 
     Raises
     ------
