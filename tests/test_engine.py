@@ -260,7 +260,7 @@ def test_windows_are_as_wide_as_their_numbers_are_apart():
     lattice = Lattice(space)
     near = lattice.place(space.key({"x": 0.5, "kind": "a", "y": 0.5}))
     far = lattice.place(space.key({"x": 0.625, "kind": "b", "y": 0.25}))
-    assert lattice.reach(np.array([near, far]), near).tolist() == [0.0, 0.25]
+    assert lattice.reach(np.array([near, far]), np.array([near])).tolist() == [[0.0], [0.25]]
 
 
 def test_among_categories_alone_there_is_nothing_to_zoom_into():

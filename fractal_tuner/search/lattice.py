@@ -8,6 +8,7 @@ its middle (a category at its first choice), so that equal candidates have equal
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from fractal_tuner.dimensions import nearest
 from fractal_tuner.space import Key, SearchSpace
@@ -138,15 +139,18 @@ class Lattice:
 
     def level(self, u: np.ndarray, center: np.ndarray) -> np.ndarray:
         """The deepest level whose window around ``center`` holds each of ``u``, shape (n,)."""
-        reach = np.maximum(self.reach(u, center), 0.5**DEPTH)
+        reach = np.maximum(self.reach(u, center[None])[:, 0], 0.5**DEPTH)
         return np.asarray(np.floor(-np.log2(reach)).astype(int))
 
-    def reach(self, u: np.ndarray, center: np.ndarray) -> np.ndarray:
-        """The half-width of the window around ``center`` that just holds each of ``u``, (n,).
+    def reach(self, u: np.ndarray, centers: np.ndarray) -> np.ndarray:
+        """The half-widths of the windows around ``centers`` that just hold each of ``u``, (n, m).
 
         Windows hold all choices of categories.
         """
-        return np.asarray(np.abs(u - center)[:, self._choices == 0].max(axis=1, initial=0.0))
+        if not self.n_numeric:
+            return np.zeros((len(u), len(centers)))
+        numeric = self._choices == 0
+        return np.asarray(cdist(u[:, numeric], centers[:, numeric], "chebyshev"))
 
     def place(self, key: Key) -> np.ndarray:
         """The coordinates of a candidate, shape (n_parameters,)."""
