@@ -84,6 +84,20 @@ def test_the_response_is_zero_at_the_best_one_at_the_median_and_tames_the_rest()
     assert z[2] < z[4] < z[3]
 
 
+def test_the_smallest_differences_of_losses_are_differences():
+    surrogate = Surrogate(1, 3)
+    for i, loss in enumerate([5e-324, 5e-324, 5e-324, 1e-323]):
+        surrogate.tell(np.array([i / 4]), loss)
+    assert surrogate.response().tolist() == [0.0, 0.0, 0.0, 1.0]
+
+
+def test_the_field_is_never_much_larger_than_its_capacity():
+    surrogate, rng = Surrogate(2, 5), np.random.default_rng(0)
+    for x in rng.random((400, 2)):
+        surrogate.tell(x, float(((x - 0.3) ** 2).sum()))
+        assert len(surrogate.rows) < CAPACITY + 40
+
+
 def test_the_surrogate_keeps_the_best_trials_when_it_cannot_keep_all():
     surrogate, rng = Surrogate(2, 5), np.random.default_rng(3)
     losses = rng.random(3 * CAPACITY)
@@ -100,14 +114,26 @@ def test_a_smooth_landscape_is_zoomed_into(d):
     assert max(trial.level for trial in search.trials) >= 4
 
 
-def test_the_best_of_a_zoom_path_lies_in_the_window_that_proposed_it():
-    search = ZoomSearch(box(3), max_trials=60, seed=1)
-    search.run(sphere)
+@pytest.mark.parametrize(
+    "space",
+    [
+        box(3),
+        {"x0": Real(-5, 5), "x1": Real(1e-4, 1, log=True)},
+        {"x0": Integer(1, 20), "x1": Integer(1, 20), "x2": Real(0, 1)},
+        MIXED,
+    ],
+    ids=["plain", "scaled", "integers", "mixed"],
+)
+def test_a_trial_lies_in_the_window_that_proposed_it(space):
+    search = ZoomSearch(space, max_trials=60, seed=1)
+    search.run(lambda **params: sphere(**{k: v for k, v in params.items() if k != "kernel"}))
     for trial in search.trials:
         u = search.space.unit(trial.key)
-        assert (u >= np.array(trial.window.lower) - 1e-9).all()
-        assert (u <= np.array(trial.window.upper) + 1e-9).all()
+        active = ~np.isnan(u)
+        assert (u >= np.array(trial.window.lower) - 1e-9)[active].all()
+        assert (u <= np.array(trial.window.upper) + 1e-9)[active].all()
         assert (trial.level == 0) == (trial.window.center is None)
+    assert max(trial.level for trial in search.trials) > 2
 
 
 def test_scores_on_another_scale_change_nothing():
@@ -165,6 +191,19 @@ def test_a_space_with_categories_is_zoomed_into_after_a_start_that_failed():
     assert sum(trial.level > 0 for trial in search.trials) > 20
 
 
+def test_the_first_success_among_failures_is_zoomed_into():
+    n_successes = []
+    for seed in range(9):
+        center = np.random.default_rng(seed).uniform(0.15, 0.85, 2)
+        search = ZoomSearch(box(2), max_trials=60, seed=seed)
+        for _ in range(60):
+            (trial,) = search.ask()
+            away = math.dist(trial.params.values(), center)
+            search.tell(trial.id, -away if away < 0.12 else None)
+        n_successes.append(sum(trial.status == "complete" for trial in search.trials))
+    assert np.median(n_successes) > 20  # a twentieth of the places are successes
+
+
 def test_a_success_after_a_failure_at_the_same_place_counts():
     search = ZoomSearch(box(2), max_trials=20, seed=0, noise=True)
     for score in (None, 1.0):
@@ -205,13 +244,17 @@ def test_every_third_ask_zooms_into_the_widest_window_with_few_trials(noise):
     assert share < 1 / 6 if noise else share > 1 / 3  # by chance a twentieth
 
 
-def windows_after(places, scores):
-    """Where searches of 100 seeds look next that know some trials, shapes (n, 2) and (n,)."""
+def trials_after(places, scores):
+    """What searches of 100 seeds ask next that know some trials, shapes (n, 2) and (n,)."""
     for seed in range(100):
         search = ZoomSearch(box(2), max_trials=len(places) + 1, seed=seed, noise=False)
         for (x0, x1), score in zip(places.tolist(), scores.tolist(), strict=True):
             search.tell(search.add({"x0": x0, "x1": x1}).id, score)
-        yield search.ask()[0].window
+        yield search.ask()[0]
+
+
+def windows_after(places, scores):
+    return (trial.window for trial in trials_after(places, scores))
 
 
 @pytest.mark.parametrize("n", [42, 43])  # one level, next level
@@ -255,6 +298,47 @@ def test_where_scores_are_smooth_levels_compete_at_every_third_ask():
     assert most[0] > 2 * most[1]
 
 
+def test_asks_take_turns_from_the_tenth_trial_of_two_parameters_on():
+    for n in (9, 12):  # one level, by their numbers
+        places = np.random.default_rng(0).random((n, 2))
+        scores = np.array([rippled(x0=x0, x1=x1) for x0, x1 in places])
+        n_global = sum(window.level == 0 for window in windows_after(places, scores))
+        assert n_global > 10 if n == 9 else n_global == 0
+
+
+@pytest.mark.parametrize("n", [43, 46])  # next level
+def test_a_plateau_is_not_zoomed_into_for_its_next_level(n):
+    places = np.random.default_rng(0).random((n, 2))
+    away = np.hypot(*(places - 0.5).T)
+    for plateau in (0.0, 0.4):
+        n_global = sum(w.level == 0 for w in windows_after(places, -np.maximum(away, plateau)))
+        assert n_global > 10 if plateau else n_global == 0
+
+
+def test_every_other_look_of_all_levels_is_into_another_basin_when_nothing_was_gained():
+    seen = []
+    for n in (41, 47, 44):  # elsewhere twice, and all levels
+        places = np.random.default_rng(0).random((n, 2))
+        one, other = (np.hypot(*(places - middle).T) for middle in (0.2, 0.75))
+        loss = np.minimum(one, 0.05 + other)
+        places, loss = places[np.argsort(loss)], np.sort(loss)  # the best first: nothing is gained
+        asked = list(trials_after(places, -loss))
+        centers = {trial.window.center for trial in asked}
+        if n == 44:
+            assert 0 in centers
+            continue
+        assert len(centers) == 1
+        (head,) = centers
+        seen.append(head)
+        better = np.abs(places[:head] - places[head])
+        basin = 0.5 * np.hypot(*better.T).min()
+        assert all(math.dist(t.params.values(), places[head]) <= basin for t in asked)
+    away = np.hypot(*(places - 0.75).T)
+    assert 0 not in seen
+    assert len(set(seen)) == 2
+    assert np.argmin(away) in seen
+
+
 def test_windows_are_as_wide_as_their_numbers_are_apart():
     space = SearchSpace({"x": Real(0, 1), "kind": Categorical(["a", "b"]), "y": Real(0, 1)})
     lattice = Lattice(space)
@@ -295,6 +379,13 @@ def test_what_the_user_said_about_noise_stands(noise):
     assert search.noise is noise
 
 
+def test_noise_once_seen_is_known():
+    search = ZoomSearch(box(1), max_trials=20, seed=0)
+    for score in (0.5, 0.75, 0.5, 0.5):
+        search.tell(search.add({"x0": 0.5}).id, score)
+    assert search.noise is True
+
+
 def test_a_noisy_search_recommends_what_is_good_rather_than_lucky():
     regret = {True: [], False: []}
     for seed in range(40):
@@ -306,7 +397,7 @@ def test_a_noisy_search_recommends_what_is_good_rather_than_lucky():
     assert np.median(regret[True]) < np.median(regret[False])
 
 
-def test_waiting_trials_are_not_proposed_again_and_spread():
+def test_waiting_trials_are_not_proposed_again():
     search = ZoomSearch(box(2), max_trials=60, seed=0)
     for _ in range(12):
         search.tell((trial := search.ask()[0]).id, sphere(**trial.params))
@@ -454,6 +545,36 @@ def test_a_search_with_a_tolerance_goes_on_while_it_improves():
         search.tell(trial.id, float(i))
     assert search.stop_reason is None or search.stop_reason == "budget"
     assert len(search.trials) == 60
+
+
+@pytest.mark.parametrize("ceiling", [-1.0, -0.1], ids=["constant", "saturated"])
+def test_a_search_with_a_tolerance_ends_where_all_scores_are_the_same(ceiling):
+    search = ZoomSearch(box(2), max_trials=200, seed=0, tolerance=1e-2)
+    search.run(lambda **params: min(ceiling, sphere(**params)))
+    assert search.stop_reason == "expected improvement below tolerance"
+    assert len(search.trials) < 100
+
+
+def test_a_search_with_a_tolerance_goes_on_if_a_slow_trial_is_better(tmp_path):
+    def stalled(**options):
+        search = ZoomSearch(box(2), max_trials=200, seed=0, tolerance=1e-2, **options)
+        *first, slow = search.ask(6)
+        for trial in first:
+            search.tell(trial.id, sphere(**trial.params))
+        while trials := search.ask():
+            search.tell(trials[0].id, sphere(**trials[0].params))
+        assert search.stop_reason == "expected improvement below tolerance"
+        search.tell(slow.id, 1.0)
+        return search
+
+    stalled(journal=tmp_path / "search.jsonl").close()
+    continued = ZoomSearch(
+        box(2), max_trials=200, seed=0, tolerance=1e-2, journal=tmp_path / "search.jsonl"
+    )
+    live = stalled()
+    assert not live.finished
+    assert [t.key for t in live.ask(2)] == [t.key for t in continued.ask(2)]
+    continued.close()
 
 
 def test_failures_alone_do_not_end_a_search_with_a_tolerance():

@@ -595,28 +595,37 @@ def play(search, events):
     return search
 
 
-@both
+@pytest.mark.parametrize(
+    ("make", "n_told", "options"),
+    [(grid, 0, {}), (zoom, 0, {}), (zoom, 18, {"tolerance": 0.01})],
+)
 @given(events=EVENTS, n=some.integers(1, 3))
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_a_replayed_search_proposes_what_the_live_one_does(make, events, n, tmp_path_factory):
+def test_a_replayed_search_proposes_what_the_live_one_does(
+    make, n_told, options, events, n, tmp_path_factory
+):
+    def made(**journal):
+        return make(max_trials=40 + n_told, **journal, **options)
+
     path = tmp_path_factory.mktemp("replay") / "search.jsonl"
-    live = play(make(max_trials=40, journal=path), events)
+    events = [("ask", 1), ("tell", 0)] * n_told + events
+    live = play(made(journal=path), events)
     live.close()
-    replayed = make(max_trials=40, journal=path)
+    replayed = made(journal=path)
     assert facts(replayed.trials) == facts(live.trials)
     # First of all what was running, alone; then what the live search proposes.
     running = [trial.id for trial in live.trials.pending]
     assert [trial.id for trial in (replayed.ask(99) if running else [])] == running
-    twin = play(make(max_trials=40), [e for e in events if e[0] != "look"])
+    twin = play(made(), [e for e in events if e[0] != "look"])
     assert facts(twin.trials) == facts(live.trials)
-    fresh = make(max_trials=40)  # without a journal: told the same by hand
+    fresh = made()  # without a journal: told the same by hand
     for trial in live.trials:
         fresh.add(trial.params, window=trial.window)
     for trial in live.trials.told:
         fresh.tell(trial.id, trial.score if trial.status == "complete" else None)
-    unlogged = play(make(max_trials=40), events)
+    unlogged = play(made(), events)
     proposals = [facts(search.ask(n)) for search in (unlogged, twin, fresh, replayed)]
     assert all(proposal == proposals[0] for proposal in proposals)
     assert fresh.finished == unlogged.finished == replayed.finished

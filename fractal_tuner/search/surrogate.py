@@ -179,13 +179,13 @@ class Surrogate:
     def response(self) -> np.ndarray:
         """The response at the trials told, shape (n,).
 
-        A failed trial is as bad as the worst quarter: bad enough to keep away from a region of
-        failures, and no cliff where failures have no place.
+        A failed trial is as bad as the worst quarter, and at least as the median trial: bad enough
+        to keep away from a region of failures, and no cliff where failures have no place.
         """
         z = self.scaled(self.losses)
         failed = np.isnan(z)
         if failed.any():
-            z[failed] = 0.0 if failed.all() else np.nanquantile(z, 0.75)
+            z[failed] = 0.0 if failed.all() else max(1.0, np.nanquantile(z, 0.75))
         return z
 
     def _measure(self, loss: float) -> None:
@@ -195,7 +195,7 @@ class Surrogate:
         insort(self._ordered, loss)
         self.best, worst = self._ordered[0], self._ordered[-1]
         middle = len(self._ordered) // 2
-        median = 0.5 * self._ordered[middle] + 0.5 * self._ordered[~middle]
+        median = 0.5 * (self._ordered[middle] + self._ordered[~middle])
         self.unit = max(median - self.best or worst - self.best or 1.0, (worst - self.best) / _HUGE)
 
     def _choose(self, z: np.ndarray) -> None:

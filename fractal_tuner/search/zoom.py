@@ -92,11 +92,12 @@ _N_GLOBAL, _N_ZOOM = 80, 120  # candidates of an ask
 _N_ASK = _N_GLOBAL + _N_ZOOM
 _N_CENTERS, _N_HEADS = 6, 10  # trials with windows, of all levels and of one
 _CENTER_CHANCE, _HEAD_CHANCE = 0.5, 0.3  # of the first to have a window, else of the next, ...
-_MARGIN = 0.003
+_TOLERANCE: StopReason = "expected improvement below tolerance"
+_MARGIN = 0.003  # of the median's distance from the best; what to gain where there are categories
 _FULL_LIST = 1000  # finite spaces up to this size are listed rather than sampled
-_REPEAT_FROM = 8
-_REPEAT_NOISE = 0.02
-_SAME_SCORE = 1e-9
+_REPEAT_FROM = 8  # trials, before which the best candidate is not asked again
+_REPEAT_NOISE = 0.02  # in units of the response; less noise does not matter
+_SAME_SCORE = 1e-9  # of a score: the rounding of one that is added up in another order
 _PATIENCE = 2  # times 3 + d trials, after which asks take turns; so many may gain hardly anything
 _TURNS = "one level", "next level", "all levels", "one level", "next level", "elsewhere"
 _HARDLY = 0.01  # of the median's distance from the best
@@ -243,7 +244,7 @@ class ZoomSearch(Search):
             difference = abs(trial.score - first.score)
             differs = difference > _SAME_SCORE * max(abs(trial.score), abs(first.score))
             if self._finds_noise:
-                self.noise = differs
+                self.noise = bool(self.noise) or differs  # accuracies may well be equal twice
             if not differs:
                 return  # two rows of one value would teach the field that there is no roughness
         place = self._lattice.place(trial.key)
@@ -259,8 +260,11 @@ class ZoomSearch(Search):
             surrogate.tell(features[0], -trial.score)
         if self.tolerance is not None:
             gain = max(promised, before - surrogate.best)
-            hopeful = gain >= self.tolerance * self._gained()
+            worth = self.tolerance * (self._gained() or surrogate.unit)
+            hopeful = self._best is None or gain >= worth
             self._n_unpromising = 0 if hopeful else self._n_unpromising + 1
+            if hopeful and self.stop_reason == _TOLERANCE:
+                self.stop_reason = None  # a trial that was running then has changed it
 
     def _promise(self, features: np.ndarray) -> float:
         """The improvement of the score that was expected of a candidate, shape (1, n_features)."""
@@ -370,7 +374,7 @@ class ZoomSearch(Search):
         for i in np.argsort(-order, kind="stable"):
             key = self.space.key_from_unit(u[i])
             if key not in self._keys:
-                return key, self._window(view, int(levels[i]), int(centers[i]))
+                return key, self._window(view, u[i], int(levels[i]), int(centers[i]))
         return None
 
     def _candidates(
@@ -417,7 +421,12 @@ class ZoomSearch(Search):
             return None
         return self._best_of(view, u, levels, np.full(len(u), head), float(fitted[head]))
 
-    def _window(self, view: _View, level: int, center: int) -> Window:
+    def _window(self, view: _View, u: np.ndarray, level: int, center: int) -> Window:
+        """The window of a level around a trial; a wider one if that does not hold the place ``u``.
+
+        Values of a finite dimension may be further apart than a window is wide.
+        """
+        level = min(level, int(self._lattice.level(u[None], view.places[center])[0]))
         if level == 0:
             return self._lattice.window(0)
         return self._lattice.window(level, view.trials[center].id, view.places[center])
@@ -470,7 +479,7 @@ class ZoomSearch(Search):
         if self._is_used_up or len(self._keys) >= self._size:
             return "space exhausted"
         if self._n_unpromising >= self._patience:
-            return "expected improvement below tolerance"
+            return _TOLERANCE
         return None
 
     def _recommend(self) -> Trial:
@@ -571,7 +580,7 @@ def log_expected_improvement(goal: float, mean: np.ndarray, sd: np.ndarray) -> n
     With ``t = (goal - mean) / sd``, its density ``f`` and distribution ``F`` of ``v = 20`` degrees
     of freedom: ``log sd + log[(v + t^2) f(t) / (v - 1) + t F(t)]`` (Tracey & Wolpert 2018). In the
     tail the terms differ by a part in ``v``, so that little is lost to rounding. The second
-    logarithm is read from a table, to 1e-6.
+    logarithm is read from a table, to 1e-6, which ends at a million standard deviations.
 
     Examples
     --------
