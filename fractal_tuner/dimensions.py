@@ -23,7 +23,7 @@ import numpy as np
 Code = float | int
 
 MAX_TABLE = 2**16  # finite dimensions up to this many values are searched value by value
-_TAIL = 1e-3  # probability cut off at each infinite end of a distribution
+_TAIL = 1e-3  # probability cut off at each end of a distribution
 _STEPS = 2**40  # probabilities are multiples of 2^-40, so that a value leads back to its own
 _TOO_CLOSE = 1e-12  # on the unit scale; positions of a list are then spaced evenly instead
 
@@ -403,8 +403,9 @@ class Distribution(Protocol):
 class Quantile(Dimension):
     """A number searched on the scale of a continuous distribution's probabilities.
 
-    Equal steps of the search have equal probability. Where the support is infinite, a thousandth
-    of the probability is cut off at that end.
+    Equal steps of the search have equal probability. A thousandth of it is cut off at each end: the
+    end of a support may be infinite, or, like the zero of an exponential distribution, not allowed
+    where its values are; random search never draws it.
 
     Parameters
     ----------
@@ -430,9 +431,8 @@ class Quantile(Dimension):
     _ends: tuple[float, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        ends = self.value(0.0), self.value(1.0)
-        object.__setattr__(self, "_low", 0.0 if math.isfinite(ends[0]) else _rounded(_TAIL))
-        object.__setattr__(self, "_high", 1.0 if math.isfinite(ends[1]) else _rounded(1 - _TAIL))
+        object.__setattr__(self, "_low", _rounded(_TAIL))
+        object.__setattr__(self, "_high", _rounded(1 - _TAIL))
         low, high = self.value(self._low), self.value(self._high)
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(f"a distribution needs finite increasing quantiles, got {low}, {high}")
@@ -522,17 +522,15 @@ def _from_distribution(given: Any) -> Dimension:
     family = getattr(given, "dist", given)
     if hasattr(family, "xk"):  # scipy's rv_discrete(values=...), perhaps with a loc
         return _from_values((family.xk + (given.support()[0] - family.support()[0])).tolist())
-    if hasattr(family, "pmf"):
-        first, last = (
-            int(end if math.isfinite(end) else given.ppf(q))
-            for end, q in zip(given.support(), (_TAIL, 1 - _TAIL), strict=True)
-        )
-        return Integer(first, last) if first < last else Categorical([first])
     name = getattr(family, "name", "")
-    if name in ("uniform", "loguniform", "reciprocal"):
+    inner = float(given.ppf(_TAIL)), float(given.ppf(1 - _TAIL))
+    if hasattr(family, "pmf"):
+        first, last = map(int, given.support() if name == "randint" else inner)
+        return Integer(first, last) if first < last else Categorical([first])
+    if name == "uniform":
+        return Real(*inner)
+    if name in ("loguniform", "reciprocal"):
         low, high = map(float, given.support())
-        if name == "uniform":
-            return Real(low, high)
         # With a loc the logarithm is that of another number, and the middle is elsewhere.
         if low > 0 and math.isclose(given.ppf(0.5), math.sqrt(low) * math.sqrt(high)):
             return Real(low, high, log=True)

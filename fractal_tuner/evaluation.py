@@ -259,6 +259,8 @@ class Evaluation:
         except Exception:
             self._are_started = False
             raise
+        if len(results) < len(fits):  # joblib began none of the others
+            raise ValueError(f"pre_dispatch must let a fit begin, got {self._owner.pre_dispatch!r}")
         # If a fit ends while its batch is aborted, joblib (1.4 to 1.6) may begin one more of that
         # batch when it has emptied its list of results already; it then stands first in the next.
         return results[-len(fits) :]

@@ -60,7 +60,9 @@ class FractalSearchCV(BaseSearchCV):
         For each parameter a list of values, a frozen scipy distribution, or a dimension such as
         ``Real(1e-3, 1e3, log=True)``. A list of dicts is a union of spaces; an empty dict is one
         candidate, the estimator as it is. Numbers in a list are searched on their own scale,
-        anything else as categories; values reach the estimator as they were given.
+        anything else as categories; values reach the estimator as they were given. Distributions
+        other than ``loguniform`` and ``randint`` lose a thousandth of probability at each end: the
+        end itself, which random search never draws, is often not allowed.
     n_iter : int or None, default=50
         Number of candidates to evaluate. A finite space is covered once, and then the search ends.
         None sets no limit.
@@ -94,15 +96,17 @@ class FractalSearchCV(BaseSearchCV):
         apart by their types only. ``n_iter``, ``max_time``, ``target_score``, ``tolerance``,
         ``trial_timeout``, ``warm_start_from`` and ``n_jobs`` may change. With ``batch_size=1`` a
         search that was given more candidates or time is the one that had them from the start; by
-        default, the first candidate after the old end may have been chosen by one fold more. A
-        search that is itself cross-validated has other data in each fold, and needs None.
+        default, the first candidate after the old end may have been chosen by one fold more, and
+        those after it by its score. A failed candidate is not evaluated again. A search that is
+        itself cross-validated has other data in each fold, and needs None.
     max_time : float, optional
         Seconds after which no batch begins.
     target_score : float, optional
         No batch begins once the mean of the steering metric reaches it.
     tolerance : float, optional
-        Of ``strategy="zoom"``: no batch begins once improvements have become too small for a while,
-        see :class:`ZoomSearch`.
+        Of ``strategy="zoom"``: no batch begins once improvements have for a while been smaller than
+        this share of the distance from the best score to the median of the first ones: 3e-4, say.
+        See :class:`ZoomSearch`.
     trial_timeout : float, optional
         Seconds that one fit may take before its process is ended and its candidate is recorded as
         failed; needs processes of this machine, that is ``n_jobs`` of at least 2 with joblib's loky
@@ -110,10 +114,11 @@ class FractalSearchCV(BaseSearchCV):
         fit of a batch took too long: the candidates of the batch are then evaluated again, one by
         one.
     warm_start_from : object or path, optional
-        An earlier search, of whatever tool :func:`analyze` can read. The best of its candidates,
-        and the best of other basins, are evaluated first where they fit the space; how many others
-        do not is said in a warning. Parameters that it did not have are taken as the estimator has
-        them. Its scores are not used: see :func:`starting_points`.
+        An earlier search, of whatever tool :func:`analyze` can read; a table whose scores are not
+        in a column ``score`` as ``fractal_tuner.readers.read(table, score=...)``. The best of its
+        candidates, and the best of other basins, are evaluated first where they fit the space; how
+        many others do not is said in a warning. Parameters that it did not have are taken as the
+        estimator has them. Its scores are not used: see :func:`starting_points`.
     param_grid : dict or list of dicts, optional
         The name that ``GridSearchCV`` has for ``param_distributions``; give one of the two.
 
@@ -132,7 +137,8 @@ class FractalSearchCV(BaseSearchCV):
         below tolerance"; None if the search was cut off.
     best_score_corrected_ : float
         The highest score of the steering metric without the luck of having been chosen, see
-        :func:`corrected_best`.
+        :func:`corrected_best`. Of the candidate of highest score, even if ``refit="robust"`` took
+        another one.
     best_index_, best_params_, best_score_, best_estimator_, and all others
         As in ``GridSearchCV``.
 
@@ -466,12 +472,17 @@ class FractalSearchCV(BaseSearchCV):
     def _tell(self, search: Search, trial: Trial, results: list[Fold]) -> None:
         """Tell a trial; all that ``cv_results_`` will say of it travels in its details."""
         scores = [float(score) for score in self._steering(results)]
+        mean = float(np.mean(scores))
         errors = [fold["fit_error"] for fold in results if fold["fit_error"] is not None]
-        failed = len(errors) == len(results)
+        error = None
+        if len(errors) == len(results):
+            error = _in_a_line(errors[0])
+        elif errors and not math.isfinite(mean):
+            error = f"{len(errors)} of {len(results)} fits failed: {_in_a_line(errors[0])}"
         search.tell(
             trial.id,
-            float(np.mean(scores)),
-            error=_in_a_line(errors[0]) if failed else None,
+            mean,
+            error=error,
             folds=scores,
             details={"folds": [_as_floats(fold) for fold in results]},
         )

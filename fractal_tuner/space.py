@@ -54,7 +54,8 @@ class SearchSpace:
     dimensions : mapping of str to dimension, or iterable of (str, dimension) pairs
         A dimension is a :class:`Real`, :class:`Integer`, :class:`Ordinal`, :class:`Categorical` or
         :class:`Quantile`, or what scikit-learn's searches take: a list of values (numbers become an
-        :class:`Ordinal`, all else a :class:`Categorical`) or a frozen scipy distribution.
+        :class:`Ordinal`, all else a :class:`Categorical`) or a frozen scipy distribution (without
+        the outermost thousandth of probability at each end; ``loguniform`` and ``randint`` whole).
     conditions : mapping, optional
         ``{"degree": ("kernel", ("poly",))}``: ``degree`` is active only while ``kernel`` is active
         and one of ``("poly",)``. A list of such pairs means that all must hold.

@@ -381,7 +381,7 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
         if self.path.exists() and not self.path.is_file():
-            raise ValueError(f"{self.path} cannot be a journal: it is no regular file")
+            raise ValueError(f"{os.fspath(path)!r} cannot be a journal: it is no regular file")
         if self.path.parent.exists() and not self.path.parent.is_dir():
             raise ValueError(f"{self.path} cannot be a journal: {self.path.parent} is no folder")
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,8 @@ def starting_points(
         ``cv_results_``, a study of Optuna, a journal, a CSV file, a data frame.
     space : SearchSpace or mapping
         What is to be searched now. Trials are left out, with a warning, where a value is outside of
-        its range. A choice that is another object, or a text in a table, is recognised by ``str``.
+        its range, or none of their parameters is in the space. A choice that is another object, or
+        a text in a table, is recognised by ``str``.
     defaults : mapping, optional
         Values of parameters that the earlier search did not have. Trials without them do not fit.
         Parameters that are not in the space are ignored.
@@ -76,6 +77,11 @@ def starting_points(
     misfits: list[str] = []
     for trial in sorted(trials, key=lambda trial: -trial.score):
         try:
+            if not set(space.names) & set(trial.params):
+                raise ValueError(
+                    f"its parameters {sorted(trial.params)} are none of the space's, which are "
+                    f"{sorted(space.names)}"
+                )
             key = _key(space, {**(defaults or {}), **trial.params})
         except ValueError as error:
             misfits.append(str(error))

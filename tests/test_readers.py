@@ -1113,6 +1113,8 @@ def test_a_study_and_its_file_are_one(optuna, tmp_path, kind):
     running = study.ask() if kind == "memory" else None
     study.enqueue_trial({"x": 2.0})
     sources = [study] if path is None else [study, path]
+    if kind == "sqlite":
+        sources.append(storage)
     before = None if path is None else path.read_bytes()
     for source in sources:
         record = read(source)

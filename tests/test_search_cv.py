@@ -11,10 +11,10 @@ import pytest
 from joblib import parallel_config
 from numpy.testing import assert_array_equal
 from scipy import sparse
-from scipy.stats import loguniform, randint, uniform
+from scipy.stats import expon, loguniform, randint, uniform
 from sklearn import config_context, get_config, set_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.datasets import load_digits, load_iris, make_classification
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_classification
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, make_scorer
@@ -446,6 +446,36 @@ def test_an_error_is_recorded_with_its_kind_and_the_first_line_of_its_message():
     assert {trial.error for trial in search.trials_} == {"ValueError", "ValueError: no rows:"}
 
 
+class Weak(Bowl):
+    """Has no memory for the training data of the first fold."""
+
+    def fit(self, X, y=None):
+        if X[0, 0] != FIRST:
+            raise MemoryError("no room")
+        return super().fit(X, y)
+
+
+FIRST = X[0, 0]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite:UserWarning")
+def test_a_candidate_that_fails_in_some_folds_says_why():
+    folds = [(np.arange(0, 30), np.arange(30, 50)), (np.arange(20, 50), np.arange(20))]
+    search = bowl({"x": [0.1, 0.2]}, estimator=Weak(), cv=folds).fit(X, Y)
+    assert {t.error for t in search.trials_} == {"1 of 2 fits failed: MemoryError: no room"}
+    search = bowl({"x": [0.1, 0.2]}, estimator=Weak(), cv=folds, error_score=0).fit(X, Y)
+    assert {t.status for t in search.trials_} == {"complete"}
+
+
+def test_no_fit_is_at_the_end_of_a_distribution():
+    # An exponential distribution begins with 0, which is no C.
+    space = {"C": expon(scale=100), "gamma": uniform(0, 4)}
+    search = FractalSearchCV(SVC(), space, n_iter=40, cv=3, random_state=0, error_score="raise")
+    search.fit(X, Y)
+    assert min(params[name] for params in search.cv_results_["params"] for name in params) > 0
+
+
 def test_a_number_for_error_score_counts_as_in_scikit_learn():
     search = bowl({"x": [0.1, 0.2], "fail": [True, False]}, error_score=-5)
     with pytest.warns(FitFailedWarning):
@@ -506,6 +536,18 @@ def test_robust_refits_one_of_those_that_cannot_be_told_from_the_best():
     assert search.best_params_ == search.cv_results_["params"][search.best_index_]
     assert search.best_score_ == search.cv_results_["mean_test_score"][search.best_index_]
     assert search.best_estimator_.get_params()["max_depth"] == chosen.params["max_depth"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_robust_choice_has_not_lower_scores_than_its_neighbours(seed):
+    # Scores of trees are steps, which the field takes for noise: it is nearly flat, and its highest
+    # mean may be that of the lowest score.
+    X, y = load_breast_cancer(return_X_y=True)
+    space = {"max_depth": Integer(1, 20), "min_samples_leaf": Integer(1, 60)}
+    tree = DecisionTreeClassifier(random_state=0)
+    search = FractalSearchCV(tree, space, n_iter=30, random_state=seed, refit="robust")
+    search.fit(X[::2], y[::2])
+    assert search.cv_results_["rank_test_score"][search.best_index_] < 15
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite:UserWarning")

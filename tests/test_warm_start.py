@@ -205,6 +205,13 @@ def test_a_search_that_nothing_fits_begins_as_any():
     assert params(search) == params(fitted({"x": Real(2, 3)}))
 
 
+def test_a_search_of_other_parameters_is_told_apart_from_one_that_fits():
+    said = r"5 of 5 .*parameters \['model__n', 'model__x'\] are none of the space's, .*\['n', 'x'\]"
+    with pytest.warns(UserWarning, match=said):
+        search = fitted(warm_start_from=results(TABLE, names=("model__x", "model__n")))
+    assert params(search) == params(fitted())
+
+
 def test_new_parameters_are_as_the_estimator_has_them_and_old_ones_are_ignored():
     space = {"x": Real(0, 1), "kind": ["square", "round"]}
     search = fitted(space, warm_start_from=results(TABLE))

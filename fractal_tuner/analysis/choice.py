@@ -20,8 +20,10 @@ def robust_best(trials: TrialLog, *, test_ratio: float | None = None) -> Trial:
     The highest of many noisy scores is partly luck. Here the candidates of
     :func:`indistinguishable` are compared by the mean of a random field that is fitted to all
     trials, which weighs a score with those around it; the highest is taken, and of equal ones the
-    one with the higher score, then the earlier. Where no set or no field is known, as with fewer
-    than 10 trials or without folds, it is the trial of best score.
+    one with the higher score, then the earlier. A candidate whose own score is lower than that mean
+    by more than the noise of scores is left out: it may well be worse than its neighbours. Where no
+    set or no field is known, as with fewer than 10 trials or without folds, it is the trial of best
+    score.
 
     Parameters
     ----------
@@ -58,6 +60,8 @@ def robust_best(trials: TrialLog, *, test_ratio: float | None = None) -> Trial:
     design = Design.of(trials)
     if not rivals or design.problem() is not None:
         return max(complete, key=lambda trial: (trial.score, -trial.id))
-    fitted = Emulator(design).mean(np.array([trials.space.unit(trial.key) for trial in rivals]))
-    order = zip(fitted.tolist(), rivals, strict=True)
-    return max(order, key=lambda pair: (pair[0], pair[1].score, -pair[1].id))[1]
+    field = Emulator(design)
+    fitted = field.mean(np.array([trials.space.unit(trial.key) for trial in rivals])).tolist()
+    pairs = list(zip(fitted, rivals, strict=True))
+    sound = [(mean, trial) for mean, trial in pairs if trial.score >= mean - field.noise_sd]
+    return max(sound or pairs, key=lambda pair: (pair[0], pair[1].score, -pair[1].id))[1]

@@ -12,6 +12,7 @@ from fractal_tuner.space import SearchSpace, as_space
 from fractal_tuner.trials import TrialLog
 
 _JOURNAL = b'{"crc":"'
+_SQLITE = "sqlite:///"  # as Optuna is told where its file is
 
 
 def read(
@@ -28,8 +29,9 @@ def read(
     source : object or path
         A search of this package, any fitted search of scikit-learn (or its ``cv_results_``), a
         tuner or oracle of Keras Tuner, a study of Optuna, a data frame, a TrialLog, a Record. As a
-        path: a journal, a project folder of Keras Tuner, an SQLite or journal file of Optuna, a CSV
-        file. Of these only Optuna's files need the tool that wrote them.
+        path: a journal, a project folder of Keras Tuner, an SQLite or journal file of Optuna (or
+        ``sqlite:///`` and its path), a CSV file. Of these only Optuna's files need the tool that
+        wrote them.
     space : SearchSpace or mapping, optional
         What was searched, where the source does not say it or says it wrongly. Without it the space
         is inferred from the values if need be, and a note says so.
@@ -66,6 +68,8 @@ def read(
     asked: dict[str, Any] = {"score": score, "maximize": maximize}
     given = None if space is None else as_space(space)
     if isinstance(source, str | os.PathLike):
+        if isinstance(source, str):
+            source = source.removeprefix(_SQLITE)
         return _read_path(Path(source), space=given, **asked)
     if isinstance(source, Mapping):
         from fractal_tuner.readers.cv_results import record_of

@@ -79,7 +79,8 @@ class FactorialZoom(Search):
             about = n_points if n_points < 1e15 else f"about 10^{math.log10(n_points):.0f}"
             raise ValueError(
                 f"the grid has {about} points, more than max_trials={max_trials}; "
-                f"points_per_dim={points_per_dim} must be smaller or the budget larger"
+                f"max_trials must be larger, or None for no limit, or "
+                f"points_per_dim={points_per_dim} smaller; lists of values count in full"
             )
         super().__init__(
             space,
