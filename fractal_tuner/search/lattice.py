@@ -16,7 +16,7 @@ from fractal_tuner.trials import Window
 
 DEPTH = 10  # deepest zoom level
 STEPS = 4  # grid steps from a window's centre to its side
-_ROUNDING = 1e-9  # of levels; places come back from values with an error
+_ROUNDING = 1e-3  # of levels; nodes around a place between nodes are rounded
 _BITS = 20
 _GLOBAL_BITS = 5
 _START_BITS = 4

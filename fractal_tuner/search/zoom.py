@@ -88,8 +88,8 @@ from fractal_tuner.search.surrogate import Belief, Surrogate
 from fractal_tuner.space import Key, SearchSpace
 from fractal_tuner.trials import Trial, Window
 
-_N_GLOBAL, _N_ZOOM = 80, 120  # candidates of an ask
-_N_ASK = _N_GLOBAL + _N_ZOOM
+_CANDIDATES = 25, 100, 200  # of an ask: for each parameter, at least, at most
+_GLOBAL_SHARE = 0.4  # of those of an ask of all levels
 _N_CENTERS, _N_HEADS = 6, 10  # trials with windows, of all levels and of one
 _CENTER_CHANCE, _HEAD_CHANCE = 0.5, 0.3  # of the first to have a window, else of the next, ...
 _TOLERANCE: StopReason = "expected improvement below tolerance"
@@ -212,6 +212,8 @@ class ZoomSearch(Search):
         self._is_used_up = False
         self._lattice = Lattice(self.space)
         self._n_start = self._lattice.n_start
+        per_parameter, fewest, most = _CANDIDATES
+        self._n_candidates = min(max(per_parameter * self._lattice.n_free, fewest), most)
         self._patience = _PATIENCE * (3 + self._lattice.n_free)
         self._start = self._lattice.start(4 * self._n_start, np.random.default_rng([self.seed]))
         self._list = _FullList(self._lattice) if self._size <= _FULL_LIST else None
@@ -340,7 +342,7 @@ class ZoomSearch(Search):
         while len(left) and len(heads) < _N_HEADS:
             heads.append(int(left[0]))
             left = left[reach[left[0], left] > 2.0 * 0.5**level]
-        centers = _drawn(np.array(heads), _N_ASK, _HEAD_CHANCE, rng)
+        centers = _drawn(np.array(heads), self._n_candidates, _HEAD_CHANCE, rng)
         zoomed = self._lattice.zoomed(view.places[centers], rng, level)
         return self._best_of(view, *zoomed, centers, view.belief.target)
 
@@ -355,7 +357,7 @@ class ZoomSearch(Search):
         level = int(open_levels[0]) + 1
         if np.ptp(view.belief.response[reach <= 2.0 * 0.5**level]) < _HARDLY:
             return None  # a plateau, or an optimum that is flat at this scale
-        centers = np.full(_N_ASK, best)
+        centers = np.full(self._n_candidates, best)
         zoomed = self._lattice.zoomed(view.places[centers], rng, level)
         return self._best_of(view, *zoomed, centers, view.belief.target)
 
@@ -385,11 +387,12 @@ class ZoomSearch(Search):
         if self._list is not None:
             u = self._list.left(self._keys)
             return u, self._lattice.level(u, view.places[best[0]]), np.full(len(u), best[0])
-        centers = _drawn(best, _N_ZOOM, _CENTER_CHANCE, rng)
+        n_global = int(_GLOBAL_SHARE * self._n_candidates)
+        centers = _drawn(best, self._n_candidates - n_global, _CENTER_CHANCE, rng)
         near, levels = self._lattice.zoomed(view.places[centers], rng)
-        u = np.vstack([self._lattice.scattered(_N_GLOBAL, rng), near])
-        levels = np.concatenate([np.zeros(_N_GLOBAL, int), levels])
-        return u, levels, np.concatenate([np.zeros(_N_GLOBAL, int), centers])
+        u = np.vstack([self._lattice.scattered(n_global, rng), near])
+        nowhere = np.zeros(n_global, int)
+        return u, np.concatenate([nowhere, levels]), np.concatenate([nowhere, centers])
 
     def _has_stalled(self) -> bool:
         """Whether the best has hardly improved for a while."""
@@ -413,7 +416,7 @@ class ZoomSearch(Search):
             return None
         turn = len(self.trials) // len(_TURNS) % len(heads)
         head, width = heads[turn], widths[turn]
-        u, levels = self._lattice.zoomed(np.repeat(view.places[[head]], _N_ASK, axis=0), rng)
+        u, levels = self._lattice.zoomed(np.repeat(view.places[[head]], self._n_candidates, axis=0), rng)
         away = cdist(self._lattice.features(u), features[[head]])[:, 0]
         inside = away <= 0.5 * width
         u, levels = u[inside], levels[inside]
