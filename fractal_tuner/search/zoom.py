@@ -12,23 +12,24 @@ nearest to the best have a field of their own, which speaks for their neighbourh
 predicts better there (:mod:`fractal_tuner.search.neighbourhood`).
 
 **Proposal.** A window of level ``k`` has half-width ``2^-k``; candidates are nodes of a grid of 9 a
-side in it. With mean ``m``, standard deviation ``s`` and target ``t`` (the best fitted value) they
-are ordered by ``log E max(t - z, 0)``; the first that is new is proposed. ``z`` has the tails of
-Student's t with 20 degrees of freedom: where peaks stand on a plain, the field has the plain's
-variance, and by a Gaussian the next peak would never be looked for.
+side in it, 25 for each parameter, but 100 at least and 200 at most. With mean ``m``, standard
+deviation ``s`` and target ``t`` (the best fitted value) they are ordered by ``log E max(t - z,
+0)``; the first that is new is proposed. ``z`` has the tails of Student's t with 20 degrees of
+freedom: where peaks stand on a plain, the field has the plain's variance, and by a Gaussian the
+next peak would never be looked for.
 
 **Levels.** Until ``2 (3 + d)`` trials are told, and then at every third ask, *all levels* compete:
-there are 80 nodes of a coarse global grid, and 120 of windows of ten levels around the six trials
-of best fitted value, the better the more often. A rough field forgets fast, so wide windows win on
-it; a smooth one rewards deep zoom. But expected improvement is short-sighted, and where the field
-is a little too sure of itself, it stays where it is. So the asks in between compare like with like.
-One looks at *one level*, drawn at random: into windows around ten trials at most, the best ones of
-which no two windows overlap. The other looks into the *next level*, as a classic adaptive grid
-does: into the widest window around the best trial that holds fewer than ``3 + d / 2`` trials,
-unless those in the window twice as wide differ by less than a hundredth of a unit. Where there is
-noise, in which such differences are lost, or the field is as rough as can be, it looks at one level
-as well. (Where all parameters are categories, or there are so few candidates that all are listed,
-asks do not take turns.)
+two fifths of the candidates are nodes of a coarse global grid, the others of windows of ten levels
+around the six trials of best fitted value, the better the more often. A rough field forgets fast,
+so wide windows win on it; a smooth one rewards deep zoom. But expected improvement is
+short-sighted, and where the field is a little too sure of itself, it stays where it is. So the asks
+in between compare like with like. One looks at *one level*, drawn at random: into windows around
+ten trials at most, the best ones of which no two windows overlap. The other looks into the *next
+level*, as a classic adaptive grid does: into the widest window around the best trial that holds
+fewer than ``3 + d / 2`` trials, unless those in the window twice as wide differ by less than a
+hundredth of a unit. Where there is noise, in which such differences are lost, or the field is as
+rough as can be, it looks at one level as well. (Where all parameters are categories, or there are
+so few candidates that all are listed, asks do not take turns.)
 
 **Elsewhere.** When ``2 (3 + d)`` trials have improved the best by less than a hundredth of a unit,
 every other ask in which all levels would compete looks into another basin (:func:`basin_heads`) and
@@ -48,23 +49,25 @@ One level at every ask is up to 0.1 worse at 50 and 100 trials in 5 and 8 dimens
 of the gain at 200 trials; windows that overlap by half, levels 1 to 5, or a first turn after twice
 as many trials are ties up to 0.04. Looking elsewhere costs up to 0.03 (twice as often, 0.04 at 100
 trials), but without it 58 of 80 narrow basins beside a broad one are found instead of 77
-(``examples/08_adaptive_grid.py``). Half or twice as many candidates, refits at a growth of a tenth,
-and six steps of a refit instead of four were ties up to 0.05 before asks took turns; refits at a
-growth of three tenths 0.04 and 0.05 worse at 25 and 50 trials; a knee of 1 0.08 and 0.11 worse at
-100 and 200. A field of all places that is fitted to the more evenly spread half of its trials, as
-spatial statistics declusters samples, was 0.07, 0.13 and 0.17 worse from 50 trials on. With four
-and eight trials running at a time the search is 0.10 and 0.16 worse at 100 trials (0.04).
+(``examples/08_adaptive_grid.py``). Twice as many candidates with up to four parameters are a tie
+(0.02), as are refits of the neighbourhood when a quarter of it is new instead of 0.15, five or six
+steps of a refit instead of four, levels no deeper than one, two or three below the next one, and
+scales drawn with an error of 0.3 in their logarithm; with an error of 0.6, 0.04 to 0.07 worse.
+Before asks took turns, refits at a growth of three tenths were 0.04 and 0.05 worse at 25 and 50
+trials; a knee of 1 0.08 and 0.11 worse at 100 and 200. A field of all places that is fitted to the
+more evenly spread half of its trials, as spatial statistics declusters samples, was 0.07, 0.13 and
+0.17 worse from 50 trials on. With four and eight trials running at a time the search is 0.10 and
+0.16 worse at 100 trials (0.04).
 
 Over 66 landscapes (with models; A) and 42 rough or rippled ones (B), also before, with standard
 errors of 0.03 and 0.06: without the neighbourhood 0.04 worse at 100 trials on A and 0.24 on B. A
-lattice of 8 or 14 levels instead of 10, or a knee of 5 instead of 2, costs up to 0.05; half as many
-refits of the neighbourhood up to 0.05. Memory of the evidence 0.9 instead of 0.97: a tie. On 16
-noisy landscapes, without the margin for noise 0.07 better at 25 trials, 0.06 and 0.09 worse at 100
-and 200 (0.04); half or a quarter of it is a tie, twice as much no better than none. Tails with 20
-degrees of freedom instead of a Gaussian's are a tie on A, and help where peaks stand on a plain
-(``examples/08_adaptive_grid.py``); with 6 or 10 degrees, A is 0.05 to 0.08 worse at 50 trials. In
-12 and 20 dimensions, a start of ``3 + d`` is 0.24 and 0.19 worse at 25 and 50 trials (0.05, 0.09),
-from 100 on a tie.
+lattice of 8 or 14 levels instead of 10, or a knee of 5 instead of 2, costs up to 0.05. Memory of
+the evidence 0.9 instead of 0.97: a tie. On 16 noisy landscapes, without the margin for noise 0.07
+better at 25 trials, 0.06 and 0.09 worse at 100 and 200 (0.04); half or a quarter of it is a tie,
+twice as much no better than none. Tails with 20 degrees of freedom instead of a Gaussian's are a
+tie on A, and help where peaks stand on a plain (``examples/08_adaptive_grid.py``); with 6 or 10
+degrees, A is 0.05 to 0.08 worse at 50 trials. In 12 and 20 dimensions, a start of ``3 + d`` is 0.24
+and 0.19 worse at 25 and 50 trials (0.05, 0.09), from 100 on a tie.
 """
 
 from __future__ import annotations
@@ -416,7 +419,8 @@ class ZoomSearch(Search):
             return None
         turn = len(self.trials) // len(_TURNS) % len(heads)
         head, width = heads[turn], widths[turn]
-        u, levels = self._lattice.zoomed(np.repeat(view.places[[head]], self._n_candidates, axis=0), rng)
+        around = np.repeat(view.places[[head]], self._n_candidates, axis=0)
+        u, levels = self._lattice.zoomed(around, rng)
         away = cdist(self._lattice.features(u), features[[head]])[:, 0]
         inside = away <= 0.5 * width
         u, levels = u[inside], levels[inside]
