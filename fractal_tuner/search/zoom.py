@@ -48,7 +48,7 @@ One level at every ask is up to 0.1 worse at 50 and 100 trials in 5 and 8 dimens
 0.1 better at 200 on rough ones. Windows around the ten best trials, wherever they are, lose a third
 of the gain at 200 trials; windows that overlap by half, levels 1 to 5, or a first turn after twice
 as many trials are ties up to 0.04. Looking elsewhere costs up to 0.03 (twice as often, 0.04 at 100
-trials), but without it 58 of 80 narrow basins beside a broad one are found instead of 77
+trials), but without it 58 of 80 narrow basins beside a broad one are found instead of 79
 (``examples/08_adaptive_grid.py``). Twice as many candidates with up to four parameters are a tie
 (0.02), as are refits of the neighbourhood when a quarter of it is new instead of 0.15, five or six
 steps of a refit instead of four, levels no deeper than one, two or three below the next one, and
