@@ -56,8 +56,8 @@ scales drawn with an error of 0.3 in their logarithm; with an error of 0.6, 0.04
 Before asks took turns, refits at a growth of three tenths were 0.04 and 0.05 worse at 25 and 50
 trials; a knee of 1 0.08 and 0.11 worse at 100 and 200. A field of all places that is fitted to the
 more evenly spread half of its trials, as spatial statistics declusters samples, was 0.07, 0.13 and
-0.17 worse from 50 trials on. With four and eight trials running at a time the search is 0.10 and
-0.16 worse at 100 trials (0.04).
+0.17 worse from 50 trials on. With four and eight trials running at a time the search is 0.01 better
+and 0.14 worse at 100 trials (0.04).
 
 Over 66 landscapes (with models; A) and 42 rough or rippled ones (B), also before, with standard
 errors of 0.03 and 0.06: without the neighbourhood 0.04 worse at 100 trials on A and 0.24 on B. A
@@ -147,10 +147,10 @@ class ZoomSearch(Search):
     tolerance : float, optional
         Nothing more is proposed when neither the expected nor the found improvement of
         ``2 (3 + d)`` trials in a row exceeds this share of the distance from the best score to the
-        median of the first. With 3e-4, 46 % of 158 searches of 200 trials ended early, after 155 on
-        average over all and 127 over the easy ones. Those lost 0.004 of that distance on average;
-        6 % of them more than 0.02, all on rough landscapes, where they stay in a basin that is not
-        the best. With 1e-4, 36 % ended early, after 168 and 147.
+        median of the first. With 3e-4, 43 % of 158 searches of 200 trials ended early, after 158 on
+        average over all and 128 over the easy ones. Those lost 0.002 of that distance on average;
+        3 % of them more than 0.02, all on rough landscapes, where they stay in a basin that is not
+        the best. With 1e-4, 34 % ended early, after 168 and 146.
 
     Raises
     ------
