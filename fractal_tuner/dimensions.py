@@ -411,6 +411,8 @@ class Quantile(Dimension):
     ----------
     distribution : object with ``ppf``
         For example a frozen distribution of :mod:`scipy.stats`.
+    keep_ends : bool, default=False
+        Whether nothing is cut off at finite ends.
 
     Raises
     ------
@@ -426,13 +428,15 @@ class Quantile(Dimension):
     """
 
     distribution: Distribution
+    keep_ends: bool = False
     _low: float = field(init=False, repr=False, compare=False)
     _high: float = field(init=False, repr=False, compare=False)
     _ends: tuple[float, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_low", _rounded(_TAIL))
-        object.__setattr__(self, "_high", _rounded(1 - _TAIL))
+        for name, end, inner in (("_low", 0.0, _TAIL), ("_high", 1.0, 1 - _TAIL)):
+            is_kept = self.keep_ends and math.isfinite(self.value(end))
+            object.__setattr__(self, name, end if is_kept else _rounded(inner))
         low, high = self.value(self._low), self.value(self._high)
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(f"a distribution needs finite increasing quantiles, got {low}, {high}")

@@ -52,7 +52,7 @@ def _numbers(config: Mapping[str, Any], *, is_integer: bool) -> Dimension:
     if low == high:
         return Categorical([low])
     if step is None and sampling == "reverse_log" and not is_integer:
-        return Quantile(_ReverseLog(low, high))
+        return Quantile(_ReverseLog(low, high), keep_ends=True)
     if step is None or (is_integer and step == 1):
         return Integer(low, high, is_log) if is_integer else Real(low, high, is_log)
     if sampling == "linear":

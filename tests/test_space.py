@@ -282,6 +282,13 @@ def test_a_quantile_cuts_a_thousandth_off_each_end():
             one_sided.code_of(value)
 
 
+def test_a_quantile_may_keep_its_finite_ends():
+    one_sided = Quantile(st.expon(), keep_ends=True)
+    assert one_sided.value(one_sided.code(0.0)) == 0.0
+    assert one_sided.code_of(0.0) == 0.0
+    assert one_sided.value(one_sided.code(1.0)) == pytest.approx(math.log(1000), rel=1e-6)
+
+
 def test_a_quantile_finds_a_value_with_few_quantiles():
     class Counted:
         calls = 0

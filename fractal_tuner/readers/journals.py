@@ -106,7 +106,7 @@ def _dimension(described: Mapping[str, Any], notes: list[str]) -> Dimension:
             f"values of {name!r} are approximate: of its distribution the journal has the "
             "quartiles alone"
         )
-        return Quantile(_Quartiles(tuple(described["quartiles"])))
+        return Quantile(_Quartiles(tuple(described["quartiles"])), keep_ends=True)
     if kind == "Categorical":
         labels = described["choices"]
         if any(isinstance(label, str) and label.startswith("<") for label in labels):
