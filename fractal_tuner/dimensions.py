@@ -482,8 +482,10 @@ class Quantile(Dimension):
         return {"type": "Quantile", "quartiles": quarters}
 
 
-def as_dimension(name: str, given: Any) -> Dimension:
+def as_dimension(name: str, given: Any, *, keep_ends: bool = False) -> Dimension:
     """A dimension from what users write for one: a dimension, a list, a frozen distribution.
+
+    With ``keep_ends``, nothing is cut off at the finite ends of a distribution.
 
     Raises
     ------
@@ -494,7 +496,7 @@ def as_dimension(name: str, given: Any) -> Dimension:
         return given
     try:
         if hasattr(given, "ppf"):
-            return _from_distribution(given)
+            return _from_distribution(given, keep_ends)
         if hasattr(given, "rvs"):
             raise TypeError("a distribution needs the method ppf to be searched")
         return _from_values(
@@ -522,23 +524,26 @@ def _from_values(values: Sequence[Any]) -> Dimension:
     return Categorical(values)
 
 
-def _from_distribution(given: Any) -> Dimension:
+def _from_distribution(given: Any, keep_ends: bool) -> Dimension:
     family = getattr(given, "dist", given)
     if hasattr(family, "xk"):  # scipy's rv_discrete(values=...), perhaps with a loc
         return _from_values((family.xk + (given.support()[0] - family.support()[0])).tolist())
     name = getattr(family, "name", "")
-    inner = float(given.ppf(_TAIL)), float(given.ppf(1 - _TAIL))
-    if hasattr(family, "pmf"):
-        first, last = map(int, given.support() if name == "randint" else inner)
-        return Integer(first, last) if first < last else Categorical([first])
-    if name == "uniform":
-        return Real(*inner)
+    if name == "uniform" or hasattr(family, "pmf"):
+        is_whole = keep_ends or name == "randint"
+        low, high = (
+            end if is_whole and math.isfinite(end) else given.ppf(share)
+            for end, share in zip(given.support(), (_TAIL, 1 - _TAIL), strict=True)
+        )
+        if name == "uniform":
+            return Real(float(low), float(high))
+        return Integer(int(low), int(high)) if low < high else Categorical([int(low)])
     if name in ("loguniform", "reciprocal"):
         low, high = map(float, given.support())
         # With a loc the logarithm is that of another number, and the middle is elsewhere.
         if low > 0 and math.isclose(given.ppf(0.5), math.sqrt(low) * math.sqrt(high)):
             return Real(low, high, log=True)
-    return Quantile(given)
+    return Quantile(given, keep_ends)
 
 
 def as_sequence(what: str, given: Any) -> Sequence[Any]:

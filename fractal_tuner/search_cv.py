@@ -61,8 +61,8 @@ class FractalSearchCV(BaseSearchCV):
         ``Real(1e-3, 1e3, log=True)``. A list of dicts is a union of spaces; an empty dict is one
         candidate, the estimator as it is. Numbers in a list are searched on their own scale,
         anything else as categories; values reach the estimator as they were given. Distributions
-        other than ``loguniform`` and ``randint`` lose a thousandth of probability at each end: the
-        end itself, which random search never draws, is often not allowed.
+        other than ``loguniform``, ``randint`` and ``rv_discrete(values=...)`` lose a thousandth of
+        probability at each end: the end itself is often not allowed.
     n_iter : int or None, default=50
         Number of candidates to evaluate. A finite space is covered once, and then the search ends.
         None sets no limit.

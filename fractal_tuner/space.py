@@ -55,7 +55,8 @@ class SearchSpace:
         A dimension is a :class:`Real`, :class:`Integer`, :class:`Ordinal`, :class:`Categorical` or
         :class:`Quantile`, or what scikit-learn's searches take: a list of values (numbers become an
         :class:`Ordinal`, all else a :class:`Categorical`) or a frozen scipy distribution (without
-        the outermost thousandth of probability at each end; ``loguniform`` and ``randint`` whole).
+        the outermost thousandth of probability at each end, but for ``loguniform``, ``randint`` and
+        ``rv_discrete(values=...)``).
     conditions : mapping, optional
         ``{"degree": ("kernel", ("poly",))}``: ``degree`` is active only while ``kernel`` is active
         and one of ``("poly",)``. A list of such pairs means that all must hold.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -77,12 +78,12 @@ def starting_points(
     misfits: list[str] = []
     for trial in sorted(trials, key=lambda trial: -trial.score):
         try:
-            if not set(space.names) & set(trial.params):
+            if trial.params and not set(space.names) & set(trial.params):
                 raise ValueError(
                     f"its parameters {sorted(trial.params)} are none of the space's, which are "
                     f"{sorted(space.names)}"
                 )
-            key = _key(space, {**(defaults or {}), **trial.params})
+            key = _key(space, trial.params, defaults or {})
         except ValueError as error:
             misfits.append(str(error))
         else:
@@ -105,12 +106,15 @@ def starting_points(
     return [space.params(keys[i]) for i in chosen]
 
 
-def _key(space: SearchSpace, params: dict[str, Any]) -> Key:
-    """The key of earlier parameters.
+def _key(space: SearchSpace, own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Key:
+    """The key of earlier parameters, if need be with defaults and without unknown ones.
 
     A table's whole floats may be integers, and its texts, or the estimators of another search,
     choices that are written alike.
     """
+    with contextlib.suppress(ValueError):
+        return space.key(own)  # of a union, the member that has all of them
+    params = {**defaults, **own}
     try:
         return space.key(params, ignore_others=True)
     except ValueError:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.stats import loguniform, norm
+from scipy.stats import expon, loguniform, norm, uniform
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 (makes the next import work)
@@ -399,6 +399,17 @@ def test_minimised_scores_are_negated():
     assert scores(record) == [-s for s in search.cv_results_["mean_test_score"]]
     assert record.trials[0].folds[0] == -search.cv_results_["split0_test_score"][0]
     assert record.best is None
+
+
+def test_what_another_search_drew_from_the_ends_of_a_distribution_is_in_its_space():
+    # A search of this package does not go so far.
+    space = {"ccp_alpha": uniform(0, 1), "min_weight_fraction_leaf": expon(scale=0.05)}
+    search = RandomizedSearchCV(DecisionTreeClassifier(), space, n_iter=2, cv=2)
+    search.fit(X, Y)
+    search.cv_results_["params"][0] |= {"ccp_alpha": 0.9998, "min_weight_fraction_leaf": 1e-6}
+    record = read(search)
+    assert record.notes == ()
+    assert record.trials[0].params["ccp_alpha"] == pytest.approx(0.9998)
 
 
 def test_a_randomized_search_has_the_scale_of_its_distributions():

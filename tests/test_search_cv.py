@@ -468,6 +468,11 @@ def test_a_candidate_that_fails_in_some_folds_says_why():
     assert {t.status for t in search.trials_} == {"complete"}
 
 
+def test_a_search_that_may_begin_no_fit_is_told_so():
+    with pytest.raises(ValueError, match="pre_dispatch must let a fit begin, got 0"):
+        bowl(n_jobs=2, pre_dispatch=0).fit(X, Y)
+
+
 def test_no_fit_is_at_the_end_of_a_distribution():
     # An exponential distribution begins with 0, which is no C.
     space = {"C": expon(scale=100), "gamma": uniform(0, 4)}

@@ -212,6 +212,13 @@ def test_a_search_of_other_parameters_is_told_apart_from_one_that_fits():
     assert params(search) == params(fitted())
 
 
+def test_members_of_a_union_are_told_apart_by_their_parameters():
+    space = [{}, {"x": Real(0, 1)}, {"x": Real(0, 1), "n": Integer(1, 9)}]
+    table = {"params": [{"x": 0.5, "n": 3}, {}, {"x": 0.25}], "mean_test_score": [3.0, 2.0, 1.0]}
+    assert starting_points(table, space)[0] == {"x": 0.5, "n": 3}
+    assert starting_points(table | {"mean_test_score": [1.0, 3.0, 2.0]}, space)[0] == {}
+
+
 def test_new_parameters_are_as_the_estimator_has_them_and_old_ones_are_ignored():
     space = {"x": Real(0, 1), "kind": ["square", "round"]}
     search = fitted(space, warm_start_from=results(TABLE))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fractal_tuner.dimensions import as_dimension
 from fractal_tuner.readers.record import Entry, Record, log_of, score_label
 from fractal_tuner.space import SearchSpace, as_space
 from fractal_tuner.trials import TrialLog
@@ -157,13 +158,20 @@ def _floats(results: Mapping[str, Sequence[Any]], name: str) -> np.ndarray:
         raise ValueError(f"column {name!r} must hold numbers: {error}") from None
 
 
+def _with_ends(given: Any) -> Any:
+    """A space whose distributions reach to their ends, as those of other searches do."""
+    if isinstance(given, Mapping):
+        return {name: as_dimension(name, d, keep_ends=True) for name, d in given.items()}
+    return [_with_ends(member) for member in given] if isinstance(given, list) else given
+
+
 def _space_of(search: Any) -> SearchSpace | None:
     """The space that a search was given, if it is one that can be understood."""
     for name in ("param_distributions", "param_grid", "search_spaces"):
         given = getattr(search, name, None)
         if given is not None:
             try:
-                return as_space(given)
+                return as_space(_with_ends(given))
             except (TypeError, ValueError):
                 return None
     return None

@@ -16,7 +16,6 @@ from fractal_tuner.trials import Window
 
 DEPTH = 10  # deepest zoom level
 STEPS = 4  # grid steps from a window's centre to its side
-_ROUNDING = 1e-3  # of levels; nodes around a place between nodes are rounded
 _BITS = 20
 _GLOBAL_BITS = 5
 _START_BITS = 4
@@ -140,8 +139,9 @@ class Lattice:
 
     def level(self, u: np.ndarray, center: np.ndarray) -> np.ndarray:
         """The deepest level whose window around ``center`` holds each of ``u``, shape (n,)."""
-        reach = np.maximum(self.reach(u, center[None])[:, 0], 0.5**DEPTH)
-        return np.asarray(np.floor(_ROUNDING - np.log2(reach)).astype(int))
+        # Nodes around a place that is none are rounded.
+        reach = np.maximum(self.reach(u, center[None])[:, 0] - 0.5**_BITS, 0.5**DEPTH)
+        return np.asarray(np.floor(-np.log2(reach)).astype(int))
 
     def reach(self, u: np.ndarray, centers: np.ndarray) -> np.ndarray:
         """The half-widths of the windows around ``centers`` that just hold each of ``u``, (n, m).

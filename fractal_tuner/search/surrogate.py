@@ -126,6 +126,11 @@ class Surrogate:
         return self._losses[: self.n]
 
     @property
+    def is_flat(self) -> bool:
+        """Whether no two trials that did not fail differ in their loss."""
+        return not self._ordered or self._ordered[0] == self._ordered[-1]
+
+    @property
     def features(self) -> np.ndarray:
         """The features of the trials told, shape (n, n_features)."""
         return self._features[: self.n]
