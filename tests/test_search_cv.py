@@ -447,15 +447,14 @@ def test_an_error_is_recorded_with_its_kind_and_the_first_line_of_its_message():
 
 
 class Weak(Bowl):
-    """Has no memory for the training data of the first fold."""
+    """Has room for training data that begin with the first sample, and for no others."""
+
+    first = X[0, 0]
 
     def fit(self, X, y=None):
-        if X[0, 0] != FIRST:
+        if X[0, 0] != self.first:
             raise MemoryError("no room")
         return super().fit(X, y)
-
-
-FIRST = X[0, 0]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")

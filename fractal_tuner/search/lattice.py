@@ -138,8 +138,10 @@ class Lattice:
         return active
 
     def level(self, u: np.ndarray, center: np.ndarray) -> np.ndarray:
-        """The deepest level whose window around ``center`` holds each of ``u``, shape (n,)."""
-        # Nodes around a place that is none are rounded.
+        """The deepest level whose window around ``center`` holds each of ``u``, shape (n,).
+
+        To a step of the lattice, as nodes around a place that is none are rounded.
+        """
         reach = np.maximum(self.reach(u, center[None])[:, 0] - 0.5**_BITS, 0.5**DEPTH)
         return np.asarray(np.floor(-np.log2(reach)).astype(int))
 

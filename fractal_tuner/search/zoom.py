@@ -75,7 +75,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -314,25 +314,22 @@ class ZoomSearch(Search):
         if self._best is not None and self._wants_repeat(view.belief):
             best = self._first[self._best.key]
             return best.key, self._lattice.window(DEPTH, best.id, self._lattice.place(best.key))
-        looks = {
-            "one level": self._on_one_level,
-            "next level": self._on_next_level,
-            "elsewhere": self._elsewhere,
-        }
-        look = looks.get(self._turn(view.belief), self._on_all_levels)
+        look = self._look(view.belief)
         return look(view, rng) or self._on_all_levels(view, rng)
 
-    def _turn(self, belief: Belief) -> str:
+    def _look(self, belief: Belief) -> Callable[..., tuple[Key, Window] | None]:
         """Which windows this ask looks into."""
         is_late = len(self.trials.told) >= self._patience
         if not is_late or self._list is not None or not self._lattice.n_numeric:
-            return "all levels"
+            return self._on_all_levels
         turn = _TURNS[len(self.trials) % len(_TURNS)]
-        if turn == "next level" and (self.noise or belief.is_rough):
-            return "one level"
-        if turn == "elsewhere" and not self._has_stalled():
-            return "all levels"
-        return turn
+        if turn == "next level" and not (self.noise or belief.is_rough):
+            return self._on_next_level
+        if turn in ("one level", "next level"):
+            return self._on_one_level
+        if turn == "elsewhere" and self._has_stalled():
+            return self._elsewhere
+        return self._on_all_levels
 
     def _on_all_levels(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
         """A place of the coarse global grid, or in a window of any level."""
