@@ -46,19 +46,18 @@ def box(d):
 
 def test_candidates_lie_on_the_lattice_and_settling_them_again_changes_nothing():
     lattice, rng = Lattice(MIXED), np.random.default_rng(0)
-    near, levels = lattice.zoomed(lattice.scattered(300, rng), rng)
+    near = lattice.zoomed(lattice.scattered(300, rng), rng.integers(1, DEPTH + 1, 300), rng)
     for u in (lattice.start(20, rng), lattice.scattered(300, rng), near):
         assert ((u >= 0) & (u <= 1)).all()
         np.testing.assert_array_equal(lattice.settle(u), u)
         for row in u[:50]:  # the way to the user's values and back
             np.testing.assert_allclose(lattice.place(MIXED.key_from_unit(row)), row, atol=1e-12)
-    assert set(levels) == set(range(1, DEPTH + 1))
 
 
 def test_a_zoomed_candidate_moves_and_stays_in_its_window():
     lattice, rng = Lattice(SearchSpace(box(5))), np.random.default_rng(1)
-    centers = lattice.scattered(500, rng)
-    u, levels = lattice.zoomed(centers, rng)
+    centers, levels = lattice.scattered(500, rng), rng.integers(1, DEPTH + 1, 500)
+    u = lattice.zoomed(centers, levels, rng)
     reach = np.abs(u - centers).max(axis=1)
     assert (reach <= 0.5**levels + 1e-12).all()
     inner = ((centers > 0) & (centers < 1)).all(axis=1)  # at a side, a move may be clipped away
@@ -68,8 +67,7 @@ def test_a_zoomed_candidate_moves_and_stays_in_its_window():
 def test_a_finite_value_moves_by_at_least_one():
     lattice, rng = Lattice(SearchSpace({"n": Integer(1, 1000)})), np.random.default_rng(2)
     centers = np.full((200, 1), lattice.settle(np.array([[0.5]]))[0])
-    u, levels = lattice.zoomed(centers, rng)
-    assert (u[levels == DEPTH] != centers[levels == DEPTH]).all()
+    assert (lattice.zoomed(centers, np.full(200, DEPTH), rng) != centers).all()
 
 
 def test_the_response_is_zero_at_the_best_one_at_the_median_and_tames_the_rest():
@@ -222,11 +220,10 @@ def test_a_continuum_without_another_float_is_exhausted():
     assert search.stop_reason == "space exhausted"
 
 
-@pytest.mark.parametrize("noise", [False, True])
-def test_every_third_ask_zooms_into_the_widest_window_with_few_trials(noise):
+def test_every_third_ask_zooms_into_the_widest_window_with_few_trials():
     zoomed = []
     for seed in range(5):
-        search = ZoomSearch(box(2), max_trials=60, seed=seed, noise=noise)
+        search = ZoomSearch(box(2), max_trials=60, seed=seed, noise=False)
         while trials := search.ask():
             told = search.trials.told
             if len(told) >= 15 and len(told) % 3 == 1:
@@ -241,8 +238,41 @@ def test_every_third_ask_zooms_into_the_widest_window_with_few_trials(noise):
                     zoomed.append((window.level, window.center) == (levels[0], best.id))
             search.tell(trials[0].id, ridged(**trials[0].params))
     assert len(zoomed) > 20
-    share = np.mean(zoomed)
-    assert share < 1 / 6 if noise else share > 1 / 3  # by chance a twentieth
+    assert np.mean(zoomed) > 1 / 3  # by chance a twentieth
+
+
+def test_where_there_is_noise_every_third_ask_is_where_scores_may_well_be_best():
+    away = {turn: [] for turn in range(3)}
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        search = ZoomSearch(box(2), max_trials=60, seed=seed, noise=True)
+        while trials := search.ask():
+            x = trials[0].params
+            if len(search.trials.told) >= 15:
+                away[len(search.trials.told) % 3].append(math.dist(x.values(), (0.3, 0.3)))
+            search.tell(trials[0].id, sphere(**x) + rng.normal(0, 0.05))
+    levels, bound, one = (np.median(found) for found in away.values())
+    assert bound < 0.75 * min(levels, one)
+
+
+@pytest.mark.parametrize("landscape", [sphere, rippled])
+@pytest.mark.parametrize("n_running", [0, 3])
+def test_levels_open_as_windows_fill(landscape, n_running):
+    deepest = 0
+    for seed in range(5):
+        search = ZoomSearch(box(2), max_trials=80, seed=seed, noise=False)
+        running = search.ask(n_running) if n_running else []
+        while trials := search.ask():
+            window, places = trials[0].window, [t.params for t in [*search.trials][:-1]]
+            if window.level > 2 and trials[0].id % 3 == 2:  # all levels
+                center = search.trials[window.center].params
+                reach = [max(abs(p[name] - center[name]) for name in p) for p in places]
+                assert sum(r <= 4 * 0.5**window.level for r in reach) >= 4
+            deepest = max(deepest, window.level)
+            running.append(trials[0])
+            done = running.pop(0)
+            search.tell(done.id, landscape(**done.params))
+    assert deepest > 6
 
 
 def trials_after(places, scores):
@@ -259,20 +289,28 @@ def windows_after(places, scores):
 
 
 @pytest.mark.parametrize("n", [42, 43])  # one level, next level
-def test_where_scores_are_rough_all_levels_are_looked_at_in_windows_that_do_not_overlap(n):
+def test_where_scores_are_rough_open_levels_are_looked_at_in_windows_that_do_not_overlap(n):
     surface = fractional_brownian_surface(0.2, 129, rng=3).values
     side = np.linspace(0, 1, len(surface))
     rough = RegularGridInterpolator((side, side), surface)
-    places = np.random.default_rng(0).random((n, 2))
+    rng = np.random.default_rng(0)
+    places = rng.random((n, 2))
     scores = rough(places)
     best = np.argmax(scores)
-    scores[np.abs(places - places[best]).max(axis=1).argmax()] = scores[best]
+    far = np.abs(places - places[best]).max(axis=1).argmax()
+    scores[far] = scores[best]
+    for head in (best, far):  # small windows are open around both
+        around = rng.choice(np.setdiff1d(np.arange(n), [best, far]), 6, replace=False)
+        places[around] = np.clip(places[head] + rng.uniform(-0.01, 0.01, (6, 2)), 0, 1)
+        scores[around] = scores[head] - rng.uniform(0.2, 0.4, 6)
     windows = list(windows_after(places, scores))
     n_asks = np.bincount([window.level for window in windows], minlength=DEPTH + 1)
-    assert n_asks[0] == 0
-    assert (n_asks[1:] > 0).all()
+    reach = np.sort(np.abs(places - places[best]).max(axis=1))
+    n_open = next(s for s in range(1, 11) if reach[3] > 0.5**s) + 1
+    assert 4 < n_open < DEPTH
+    assert (n_asks > 0).tolist() == [0 < level <= n_open for level in range(DEPTH + 1)]
     by_level = {w.level: sorted({v.center for v in windows if v.level == w.level}) for w in windows}
-    assert sum(len(centers) > 1 for centers in by_level.values()) > 1
+    assert len({window.center for window in windows}) > 1
     best_third = np.argsort(scores)[-(n // 3) :]
     for level, centers in by_level.items():
         assert set(centers) <= set(best_third)
@@ -296,7 +334,7 @@ def test_where_scores_are_smooth_levels_compete_at_every_third_ask():
         places = np.random.default_rng(0).random((n, 2))
         windows = windows_after(places, -((places - 0.3) ** 2).sum(axis=1))
         most.append(np.bincount([window.level for window in windows]).max())
-    assert most[0] > 2 * most[1]
+    assert most[0] > 1.5 * most[1]
 
 
 def test_asks_take_turns_from_the_tenth_trial_of_two_parameters_on():

@@ -83,17 +83,16 @@ class Lattice:
         return self.settle(u)
 
     def zoomed(
-        self, centers: np.ndarray, rng: np.random.Generator, level: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """One node from a window around each of ``centers``, and the level of that window.
+        self, centers: np.ndarray, levels: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """One node from a window of a level in 1..DEPTH around each of ``centers``.
 
-        All windows are of the same level if one is given, else of random ones. A window of level s
-        has half-width 2^-s and 9 nodes a side. Few coordinates move at a time, as in DYCORS (Regis
-        & Shoemaker 2013): each with probability 1.5 / d, 3 / d or 1, at least one.
+        A window of level s has half-width 2^-s and 9 nodes a side. Few coordinates move at a time,
+        as in DYCORS (Regis & Shoemaker 2013): each with probability 1.5 / d, 3 / d or 1, at least
+        one.
         """
         n = len(centers)
         free = self._free_columns
-        levels = rng.integers(1, DEPTH + 1, n) if level is None else np.full(n, level)
         share = _SHARES[rng.integers(0, 3, n)] / max(len(free), 1)
         moves = (rng.random((n, self._d)) < share[:, None]) & self._free
         moves[np.arange(n), free[rng.integers(0, len(free), n)]] = True
@@ -101,7 +100,7 @@ class Lattice:
         shift = moves * steps * _STEP_SIZES[levels, None]
         u = np.minimum(np.maximum(centers + shift, 0.0), 1.0)
         if not (self.has_categories or self._tables or self._is_conditional):
-            return self.settle(u), levels
+            return self.settle(u)
         anywhere = self.scattered(n, rng)
         redraw = moves & (self._choices > 0) & (rng.random((n, self._d)) < 0.5)
         u = np.where(self._choices > 0, np.where(redraw, anywhere, centers), u)
@@ -110,7 +109,7 @@ class Lattice:
                 u[:, j] = _step(table, centers[:, j], u[:, j], np.sign(shift[:, j]))
         before = self.active(centers)
         awake = self.active(u) & ~before
-        return self.settle(np.where(awake, anywhere, u)), levels
+        return self.settle(np.where(awake, anywhere, u))
 
     def settle(self, u: np.ndarray) -> np.ndarray:
         """The lattice nodes nearest to ``u``, inactive parameters at rest."""

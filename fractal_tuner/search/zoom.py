@@ -106,6 +106,7 @@ _PLAIN = 5  # times this patience, as long as all scores are equal
 _TURNS = "one level", "next level", "all levels", "one level", "next level", "elsewhere"
 _HARDLY = 0.01  # of the median's distance from the best
 _FEW = 3, 0.5  # trials in a window: a constant, and for each parameter
+_BEYOND = 1  # levels below the next one that are open as well
 _DEGREES_OF_FREEDOM = 20.0
 _FARTHEST = 15.0  # in the inverse of sinh: more than a million standard deviations
 _T_CONSTANT = float(
@@ -323,7 +324,9 @@ class ZoomSearch(Search):
         if not is_late or self._list is not None or not self._lattice.n_numeric:
             return self._on_all_levels
         turn = _TURNS[len(self.trials) % len(_TURNS)]
-        if turn == "next level" and not (self.noise or belief.is_rough):
+        if turn == "next level" and self.noise:
+            return self._at_lowest_bound
+        if turn == "next level" and not belief.is_rough:
             return self._on_next_level
         if turn in ("one level", "next level"):
             return self._on_one_level
@@ -332,12 +335,18 @@ class ZoomSearch(Search):
         return self._on_all_levels
 
     def _on_all_levels(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
-        """A place of the coarse global grid, or in a window of any level."""
+        """A place of the coarse global grid, or in a window of any open level."""
         return self._best_of(view, *self._candidates(view, rng), view.belief.target)
 
+    def _at_lowest_bound(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
+        """Among the same places, that of the lowest mean less a standard deviation."""
+        u, levels, centers = self._candidates(view, rng)
+        mean, sd = view.belief.predict(self._lattice.features(u))
+        return self._first_new(view, u, levels, centers, sd - mean)
+
     def _on_one_level(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
-        """A place in windows of one level, chosen at random, which do not overlap."""
-        level = int(rng.integers(1, DEPTH + 1))
+        """A place in windows of one open level, chosen at random, which do not overlap."""
+        level = int(self._open_levels(view, view.ranked[:1], rng)[0])
         reach = self._lattice.reach(view.places, view.places)
         left = view.ranked
         heads: list[int] = []
@@ -345,23 +354,51 @@ class ZoomSearch(Search):
             heads.append(int(left[0]))
             left = left[reach[left[0], left] > 2.0 * 0.5**level]
         centers = _drawn(np.array(heads), self._n_candidates, _HEAD_CHANCE, rng)
-        zoomed = self._lattice.zoomed(view.places[centers], rng, level)
-        return self._best_of(view, *zoomed, centers, view.belief.target)
+        return self._zoomed(view, centers, np.full(len(centers), level), view.belief.target, rng)
 
     def _on_next_level(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
         """A place in the widest window around the best trial which holds but few trials."""
-        best = int(np.argmin(view.fitted))
-        reach = self._lattice.reach(view.places[[best]], view.places)[0]
-        n_inside = (reach <= 0.5 ** np.arange(1, DEPTH + 1)[:, None]).sum(axis=1)
-        open_levels = np.flatnonzero(n_inside < _FEW[0] + _FEW[1] * self._lattice.n_free)
-        if not len(open_levels):
+        best = view.ranked[:1]
+        level = int(self._next_levels(view, best)[0])
+        if level > DEPTH:
             return None
-        level = int(open_levels[0]) + 1
+        reach = self._lattice.reach(view.places, view.places[best])[:, 0]
         if np.ptp(view.belief.response[reach <= 2.0 * 0.5**level]) < _HARDLY:
             return None  # a plateau, or an optimum that is flat at this scale
-        centers = np.full(self._n_candidates, best)
-        zoomed = self._lattice.zoomed(view.places[centers], rng, level)
-        return self._best_of(view, *zoomed, centers, view.belief.target)
+        centers = np.repeat(best, self._n_candidates)
+        return self._zoomed(view, centers, np.full(len(centers), level), view.belief.target, rng)
+
+    def _next_levels(self, view: _View, centers: np.ndarray) -> np.ndarray:
+        """The levels of the widest windows around some trials which hold but few trials.
+
+        Above DEPTH where windows of all levels hold more. Shape (n_centers,).
+        """
+        few = math.ceil(_FEW[0] + _FEW[1] * self._lattice.n_free)
+        if len(view.places) < few:
+            return np.ones(len(centers), int)
+        reach = self._lattice.reach(view.places, view.places[centers])
+        farthest = np.partition(reach, few - 1, axis=0)[few - 1]
+        return np.asarray(np.floor(-np.log2(np.maximum(farthest, 0.5**DEPTH))).astype(int) + 1)
+
+    def _open_levels(
+        self, view: _View, centers: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """For each of these trials a level of those that are open there, at random."""
+        different, which = np.unique(centers, return_inverse=True)
+        deepest = np.minimum(self._next_levels(view, different) + _BEYOND, DEPTH)
+        return np.asarray(rng.integers(1, deepest[which] + 1))
+
+    def _zoomed(
+        self,
+        view: _View,
+        centers: np.ndarray,
+        levels: np.ndarray,
+        target: float,
+        rng: np.random.Generator,
+    ) -> tuple[Key, Window] | None:
+        """The best new place in windows of some levels around some trials."""
+        u = self._lattice.zoomed(view.places[centers], levels, rng)
+        return self._best_of(view, u, levels, centers, target)
 
     def _best_of(
         self,
@@ -372,10 +409,20 @@ class ZoomSearch(Search):
         target: float,
     ) -> tuple[Key, Window] | None:
         """The new place of highest expected improvement on ``target``."""
-        belief = view.belief
-        mean, sd = belief.predict(self._lattice.features(u))
-        order = log_expected_improvement(target - self._margin(belief), mean, sd)
-        for i in np.argsort(-order, kind="stable"):
+        mean, sd = view.belief.predict(self._lattice.features(u))
+        gain = log_expected_improvement(target - self._margin(view.belief), mean, sd)
+        return self._first_new(view, u, levels, centers, gain)
+
+    def _first_new(
+        self,
+        view: _View,
+        u: np.ndarray,
+        levels: np.ndarray,
+        centers: np.ndarray,
+        worth: np.ndarray,
+    ) -> tuple[Key, Window] | None:
+        """The new place that is worth most, and its window."""
+        for i in np.argsort(-worth, kind="stable"):
             key = self.space.key_from_unit(u[i])
             if key not in self._keys:
                 return key, self._window(view, u[i], int(levels[i]), int(centers[i]))
@@ -391,7 +438,8 @@ class ZoomSearch(Search):
             return u, self._lattice.level(u, view.places[best[0]]), np.full(len(u), best[0])
         n_global = int(_GLOBAL_SHARE * self._n_candidates)
         centers = _drawn(best, self._n_candidates - n_global, _CENTER_CHANCE, rng)
-        near, levels = self._lattice.zoomed(view.places[centers], rng)
+        levels = self._open_levels(view, centers, rng)
+        near = self._lattice.zoomed(view.places[centers], levels, rng)
         u = np.vstack([self._lattice.scattered(n_global, rng), near])
         nowhere = np.zeros(n_global, int)
         return u, np.concatenate([nowhere, levels]), np.concatenate([nowhere, centers])
@@ -418,14 +466,15 @@ class ZoomSearch(Search):
             return None
         turn = len(self.trials) // len(_TURNS) % len(heads)
         head, width = heads[turn], widths[turn]
-        around = np.repeat(view.places[[head]], self._n_candidates, axis=0)
-        u, levels = self._lattice.zoomed(around, rng)
+        centers = np.full(self._n_candidates, head)
+        levels = self._open_levels(view, centers, rng)
+        u = self._lattice.zoomed(view.places[centers], levels, rng)
         away = cdist(self._lattice.features(u), features[[head]])[:, 0]
         inside = away <= 0.5 * width
-        u, levels = u[inside], levels[inside]
-        if not len(u):
+        if not inside.any():
             return None
-        return self._best_of(view, u, levels, np.full(len(u), head), float(fitted[head]))
+        target = float(fitted[head])
+        return self._best_of(view, u[inside], levels[inside], centers[inside], target)
 
     def _window(self, view: _View, u: np.ndarray, level: int, center: int) -> Window:
         """The window of a level around a trial; a wider one if that does not hold the place ``u``.
