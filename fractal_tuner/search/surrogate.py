@@ -177,9 +177,10 @@ class Surrogate:
 
         Expected ones may be below 0, but not below minus the knee.
         """
-        with np.errstate(over="ignore"):
-            z = (losses - self.best) / self.unit
-        return _tamed(np.clip(z, -_KNEE, _HUGE))
+        # Cut first: the quotient of a huge loss would overflow.
+        least = max(self.best - _KNEE * self.unit, -_HUGE)
+        most = min(self.best + _HUGE * self.unit, _HUGE)
+        return _tamed((np.minimum(np.maximum(losses, least), most) - self.best) / self.unit)
 
     def response(self) -> np.ndarray:
         """The response at the trials told, shape (n,).

@@ -346,47 +346,43 @@ class ZoomSearch(Search):
 
     def _on_one_level(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
         """A place in windows of one open level, chosen at random, which do not overlap."""
-        level = int(self._open_levels(view, view.ranked[:1], rng)[0])
         reach = self._lattice.reach(view.places, view.places)
         left = view.ranked
+        level = int(rng.integers(1, self._deepest(reach[left[:1]])[0] + 1))
         heads: list[int] = []
         while len(left) and len(heads) < _N_HEADS:
             heads.append(int(left[0]))
             left = left[reach[left[0], left] > 2.0 * 0.5**level]
-        centers = _drawn(np.array(heads), self._n_candidates, _HEAD_CHANCE, rng)
+        centers = np.array(heads)[_drawn(len(heads), self._n_candidates, _HEAD_CHANCE, rng)]
         return self._zoomed(view, centers, np.full(len(centers), level), view.belief.target, rng)
 
     def _on_next_level(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
         """A place in the widest window around the best trial which holds but few trials."""
         best = view.ranked[:1]
-        level = int(self._next_levels(view, best)[0])
+        reach = self._lattice.reach(view.places[best], view.places)
+        level = int(self._next_levels(reach)[0])
         if level > DEPTH:
             return None
-        reach = self._lattice.reach(view.places, view.places[best])[:, 0]
-        if np.ptp(view.belief.response[reach <= 2.0 * 0.5**level]) < _HARDLY:
+        if np.ptp(view.belief.response[reach[0] <= 2.0 * 0.5**level]) < _HARDLY:
             return None  # a plateau, or an optimum that is flat at this scale
         centers = np.repeat(best, self._n_candidates)
         return self._zoomed(view, centers, np.full(len(centers), level), view.belief.target, rng)
 
-    def _next_levels(self, view: _View, centers: np.ndarray) -> np.ndarray:
+    def _next_levels(self, reach: np.ndarray) -> np.ndarray:
         """The levels of the widest windows around some trials which hold but few trials.
 
-        Above DEPTH where windows of all levels hold more. Shape (n_centers,).
+        ``reach``, shape (m, n), are the half-widths of windows around these that just hold each of
+        all. The levels, shape (m,), are above DEPTH where windows of all levels hold more.
         """
         few = math.ceil(_FEW[0] + _FEW[1] * self._lattice.n_free)
-        if len(view.places) < few:
-            return np.ones(len(centers), int)
-        reach = self._lattice.reach(view.places, view.places[centers])
-        farthest = np.partition(reach, few - 1, axis=0)[few - 1]
+        if reach.shape[1] < few:
+            return np.ones(len(reach), int)
+        farthest = np.partition(reach, few - 1, axis=1)[:, few - 1]
         return np.asarray(np.floor(-np.log2(np.maximum(farthest, 0.5**DEPTH))).astype(int) + 1)
 
-    def _open_levels(
-        self, view: _View, centers: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
-        """For each of these trials a level of those that are open there, at random."""
-        different, which = np.unique(centers, return_inverse=True)
-        deepest = np.minimum(self._next_levels(view, different) + _BEYOND, DEPTH)
-        return np.asarray(rng.integers(1, deepest[which] + 1))
+    def _deepest(self, reach: np.ndarray) -> np.ndarray:
+        """The deepest levels that are open around some trials; shapes as above."""
+        return np.asarray(np.minimum(self._next_levels(reach) + _BEYOND, DEPTH))
 
     def _zoomed(
         self,
@@ -437,8 +433,9 @@ class ZoomSearch(Search):
             u = self._list.left(self._keys)
             return u, self._lattice.level(u, view.places[best[0]]), np.full(len(u), best[0])
         n_global = int(_GLOBAL_SHARE * self._n_candidates)
-        centers = _drawn(best, self._n_candidates - n_global, _CENTER_CHANCE, rng)
-        levels = self._open_levels(view, centers, rng)
+        deepest = self._deepest(self._lattice.reach(view.places[best], view.places))
+        drawn = _drawn(len(best), self._n_candidates - n_global, _CENTER_CHANCE, rng)
+        centers, levels = best[drawn], rng.integers(1, deepest[drawn] + 1)
         near = self._lattice.zoomed(view.places[centers], levels, rng)
         u = np.vstack([self._lattice.scattered(n_global, rng), near])
         nowhere = np.zeros(n_global, int)
@@ -467,7 +464,8 @@ class ZoomSearch(Search):
         turn = len(self.trials) // len(_TURNS) % len(heads)
         head, width = heads[turn], widths[turn]
         centers = np.full(self._n_candidates, head)
-        levels = self._open_levels(view, centers, rng)
+        deepest = self._deepest(self._lattice.reach(view.places[[head]], view.places))
+        levels = rng.integers(1, deepest[0] + 1, len(centers))
         u = self._lattice.zoomed(view.places[centers], levels, rng)
         away = cdist(self._lattice.features(u), features[[head]])[:, 0]
         inside = away <= 0.5 * width
@@ -574,9 +572,9 @@ class _View:
         return np.asarray(order[np.isfinite(self.fitted[order])])
 
 
-def _drawn(trials: np.ndarray, n: int, chance: float, rng: np.random.Generator) -> np.ndarray:
-    """``n`` of the trials: each time the first with this chance, else the second with it, ..."""
-    return np.asarray(trials[np.minimum(rng.geometric(chance, n) - 1, len(trials) - 1)])
+def _drawn(n_ranks: int, n: int, chance: float, rng: np.random.Generator) -> np.ndarray:
+    """``n`` ranks below ``n_ranks``: each is 0 with this chance, else 1 with it, and so on."""
+    return np.asarray(np.minimum(rng.geometric(chance, n) - 1, n_ranks - 1))
 
 
 class _FullList:
