@@ -55,7 +55,7 @@ fewer wins over TPE, CMA-ES and DIRECT (0.005); two or three levels below the ne
 with one. Windows around the ten best trials, wherever they are, lose a third of the gain at 200
 trials; windows that overlap by half, or a first turn after twice as many trials are ties up to
 0.04. Looking elsewhere costs up to 0.03 (twice as often, 0.04 at 100
-trials), but without it 58 of 80 narrow basins beside a broad one are found instead of 79
+trials), but without it 58 of 80 narrow basins beside a broad one are found instead of 78
 (``examples/08_adaptive_grid.py``). Twice as many candidates with up to four parameters are a tie
 (0.02), as are refits of the neighbourhood when a quarter of it is new instead of 0.15, five or six
 steps of a refit instead of four, an additive part of the correlation, and scales drawn with an
