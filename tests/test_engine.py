@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
+from scipy.stats import chisquare
 
 from fractal_tuner import Categorical, Integer, Ordinal, Real, SearchSpace, ZoomSearch
 from fractal_tuner.field import Kriging, RandomField
@@ -80,6 +81,23 @@ def test_the_response_is_zero_at_the_best_one_at_the_median_and_tames_the_rest()
     assert z[2] == pytest.approx(1 / 1.5)
     assert 2 < z[3] < 200
     assert z[2] < z[4] < z[3]
+
+
+@pytest.mark.parametrize(
+    "losses", [[0.0, 5e-324, 1.0], [-1e300, 0.0, 1e300], [0.0, 1e-310, 1e300], [1.0, 2.0, 3.0]]
+)
+def test_no_loss_is_too_large_to_be_scaled(losses):
+    surrogate = Surrogate(1, 2)
+    for i, loss in enumerate(losses):
+        surrogate.tell(np.array([i / 5]), loss)
+    huge = np.finfo(float).max
+    with np.errstate(all="raise", under="ignore"):
+        z = surrogate.scaled(np.array([-huge, *losses, huge, np.nan]))
+    assert np.isfinite(z[:-1]).all()
+    assert (np.diff(z[:-1]) >= 0).all()
+    assert z[1] == 0.0
+    assert z[0] >= -2.0 - 1e-12
+    assert np.isnan(z[-1])
 
 
 def test_the_smallest_differences_of_losses_are_differences():
@@ -264,7 +282,7 @@ def test_levels_open_as_windows_fill(landscape, n_running):
         running = search.ask(n_running) if n_running else []
         while trials := search.ask():
             window, places = trials[0].window, [t.params for t in [*search.trials][:-1]]
-            if window.level > 2 and trials[0].id % 3 == 2:  # all levels
+            if window.level > 2 and trials[0].id % 6 == 2:  # all levels
                 center = search.trials[window.center].params
                 reach = [max(abs(p[name] - center[name]) for name in p) for p in places]
                 assert sum(r <= 4 * 0.5**window.level for r in reach) >= 4
@@ -328,13 +346,48 @@ def test_running_trials_are_not_zoomed_into_before_their_score_is_known():
     assert len({trial.level for trial in search.trials.pending}) > 5
 
 
-def test_where_scores_are_smooth_levels_compete_at_every_third_ask():
-    most = []
-    for n in (41, 42):  # all levels, one level
+def test_all_levels_compete_in_their_turn_and_one_is_drawn_in_its_own():
+    counts = []
+    for n in (44, 42):  # all levels, one level
         places = np.random.default_rng(0).random((n, 2))
         windows = windows_after(places, -((places - 0.3) ** 2).sum(axis=1))
-        most.append(np.bincount([window.level for window in windows]).max())
-    assert most[0] > 1.5 * most[1]
+        counts.append(np.bincount([window.level for window in windows], minlength=DEPTH + 1))
+    competing, drawn = counts
+    assert competing[0] > 10
+    assert drawn[0] == 0
+    n_open = np.flatnonzero(drawn)[-1]
+    assert chisquare(drawn[1 : n_open + 1]).pvalue > 0.01
+    assert chisquare(competing[: n_open + 1]).pvalue < 0.01
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_the_next_level_is_that_of_the_widest_window_with_few_trials(d):
+    search, few = ZoomSearch(box(d), max_trials=1), 3 + d / 2
+    rng = np.random.default_rng(d)
+    for n in (1, 3, 4, 5, 20):
+        reach = np.sort(0.5 ** rng.integers(0, 14, (200, n)) * rng.choice([1.0, 0.7], (200, n)))
+        reach[:, 0] = 0.0
+        n_inside = (reach[:, :, None] <= 0.5 ** np.arange(1, DEPTH + 1)).sum(axis=1)
+        expected = [next((k + 1 for k in range(DEPTH) if m[k] < few), DEPTH + 1) for m in n_inside]
+        assert search._next_levels(reach).tolist() == expected
+
+
+@pytest.mark.parametrize("landscape", [sphere, rippled])
+def test_the_lowest_bound_is_asked_for_where_there_is_noise(landscape):
+    search, rng = ZoomSearch(box(2), max_trials=60, seed=0, noise=True), np.random.default_rng(0)
+    for n in range(60):
+        if n >= 12 and n % 3 == 1:
+            view = search._view(search._surrogate.belief)
+            draws = np.random.default_rng([search.seed, n, 0])
+            u, *_ = search._candidates(view, draws)
+            mean, sd = view.belief.predict(search._lattice.features(u))
+            keys = [search.space.key_from_unit(u[i]) for i in np.argsort(mean - sd)]
+            known = {trial.key for trial in search.trials}
+            expected = next(key for key in keys if key not in known)
+        (trial,) = search.ask()
+        if n >= 12 and n % 3 == 1:
+            assert trial.key == expected
+        search.tell(trial.id, landscape(**trial.params) + rng.normal(0, 0.05))
 
 
 def test_asks_take_turns_from_the_tenth_trial_of_two_parameters_on():

@@ -30,8 +30,8 @@ like with like. One looks at *one level*, drawn at random from those open around
 into windows around ten trials at most, the best ones of which no two windows overlap. The other
 looks into the *next level* of the best trial, as a classic adaptive grid does, unless the trials in
 the window twice as wide differ by less than a hundredth of a unit. Where the field is as rough as
-can be, it looks at one level as well. (Where all parameters are categories, or there are so few
-candidates that all are listed, asks do not take turns.)
+can be, it looks at one level as well. (Where all parameters are categories, asks do not take
+turns, nor where there are so few candidates that all are listed, on whatever level.)
 
 **Elsewhere.** When ``2 (3 + d)`` trials have improved the best by less than a hundredth of a unit,
 every other ask in which all levels would compete looks into another basin (:func:`basin_heads`), on
@@ -39,8 +39,8 @@ any level, as few trials will be told there, and asks what improves on *its* bes
 
 **Noise.** Where it is unknown and matters, the best candidate is asked a second time, once. Where
 there is noise, ``t`` is lower by its standard deviation: smaller gains are not worth looking for.
-Differences within a window are lost in it, so the ask of the next level is one of all levels for
-the lowest ``m - s`` instead: for what may well be the best, to know it better.
+Differences within a window are lost in it, so on rough fields too the ask of the next level is one
+of all levels for the lowest ``m - s`` instead: for what may well be the best, to know it better.
 
 **Many trials.** The field holds 150 trials: those near the best, the best, and a spread of others.
 
