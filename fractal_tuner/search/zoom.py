@@ -496,7 +496,7 @@ class ZoomSearch(Search):
         """What a candidate must gain, in units of the response.
 
         Gains smaller than the noise are not worth looking for. With categories the search would
-        otherwise refine one of them for ever.
+        otherwise refine one of them for ever. Asks for the lowest bound look for no gain.
         """
         margin = belief.whole.noise_sd if self.noise else 0.0
         if self._lattice.has_categories:
