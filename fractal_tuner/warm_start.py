@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fractal_tuner.dimensions import Categorical
+from fractal_tuner.search.heads import basin_heads
 from fractal_tuner.search.lattice import Lattice
-from fractal_tuner.search.zoom import basin_heads
 from fractal_tuner.space import Key, SearchSpace, as_space
 
 

@@ -12,10 +12,10 @@ from scipy.stats import chisquare
 from fractal_tuner import Categorical, Integer, Ordinal, Real, SearchSpace, ZoomSearch
 from fractal_tuner.field import Kriging, RandomField
 from fractal_tuner.fractals import fractional_brownian_surface, rippled_bump
+from fractal_tuner.search.heads import basin_heads
 from fractal_tuner.search.lattice import DEPTH, Lattice
 from fractal_tuner.search.neighbourhood import Neighbourhood
 from fractal_tuner.search.surrogate import CAPACITY, Surrogate
-from fractal_tuner.search.zoom import basin_heads
 
 MIXED = SearchSpace(
     {

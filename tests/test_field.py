@@ -18,7 +18,7 @@ from fractal_tuner.field import (
     matern_and_slope,
     one_blas_thread,
 )
-from fractal_tuner.search.zoom import log_expected_improvement
+from fractal_tuner.search.improvement import log_expected_improvement
 
 
 def sample(nu, scales, nugget, n, rng):

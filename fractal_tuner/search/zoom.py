@@ -20,22 +20,23 @@ next peak would never be looked for.
 
 **Levels.** The *next level* of a trial is that of the widest window around it which holds fewer
 than ``3 + d / 2`` trials; levels down to one below it are open. So windows open as wider ones fill,
-as cells of an adaptive grid do, and nobody looks within a thousandth of a trial when ten are told.
-Until ``2 (3 + d)`` trials are told, and then at every third ask, *all levels* compete: two fifths
-of the candidates are nodes of a coarse global grid, the others of windows of the open levels of the
-six trials of best fitted value, the better the more often. A rough field forgets fast, so wide
-windows win on it; a smooth one rewards deep zoom. But expected improvement is short-sighted, and
-where the field is a little too sure of itself, it stays where it is. So the asks in between compare
-like with like. One looks at *one level*, drawn at random from those open around the best trial:
-into windows around ten trials at most, the best ones of which no two windows overlap. The other
-looks into the *next level* of the best trial, as a classic adaptive grid does, unless the trials in
-the window twice as wide differ by less than a hundredth of a unit. Where the field is as rough as
-can be, it looks at one level as well. (Where all parameters are categories, asks do not take
-turns, nor where there are so few candidates that all are listed, on whatever level.)
+as cells of an adaptive grid do. Until ``2 (3 + d)`` trials are told, and then at every third ask,
+*all levels* compete: two fifths of the candidates are nodes of a coarse global grid, the others of
+windows of the open levels of the six trials of best fitted value, the better the more often. A
+rough field forgets fast, so wide windows win on it; a smooth one rewards deep zoom. But expected
+improvement is short-sighted, and where the field is a little too sure of itself, it stays where it
+is. So the asks in between compare like with like. One looks at *one level*, drawn at random from
+those open around the best trial: into windows around ten trials at most, the best ones of which no
+two windows overlap. The other looks into the *next level* of the best trial, as a classic adaptive
+grid does, unless the trials in the window twice as wide differ by less than a hundredth of a unit.
+Where the field is as rough as can be, it looks at one level as well. (Where all parameters are
+categories, asks do not take turns, nor where there are so few candidates that all are listed, on
+whatever level.)
 
 **Elsewhere.** When ``2 (3 + d)`` trials have improved the best by less than a hundredth of a unit,
-every other ask in which all levels would compete looks into another basin (:func:`basin_heads`), on
-any level, as few trials will be told there, and asks what improves on *its* best.
+every other ask in which all levels would compete looks into another basin
+(:mod:`fractal_tuner.search.heads`), on any level, as few trials will be told there, and asks what
+improves on *its* best.
 
 **Noise.** Where it is unknown and matters, the best candidate is asked a second time, once. Where
 there is noise, ``t`` is lower by its standard deviation: smaller gains are not worth looking for.
@@ -44,29 +45,30 @@ of all levels for the lowest ``m - s`` instead: for what may well be the best, t
 
 **Many trials.** The field holds 150 trials: those near the best, the best, and a spread of others.
 
-What was measured, as changes of the mean log10 regret, on 150 landscapes (BBOB in 2 to 8 dimensions
-and rough ones of two kinds, a fifth of them with noise; standard errors of 0.01 to 0.02, and of
-0.03 at 200 trials). Without asks of one level, every other one looking into the next level, the
-search is 0.05, 0.04 and 0.15 worse at 50, 100 and 200 trials, all of it on rough and noisy ones.
-One level at every ask is up to 0.1 worse at 50 and 100 trials in 5 and 8 dimensions, and another
-0.1 better at 200 on rough ones. With levels open everywhere, and one level in place of the lowest
-bound, wins over TPE, CMA-ES and DIRECT are 0.01 fewer at all budgets (0.005; 229 problems, 16
-seeds), and regrets a tie at 25 and 50 trials and 0.01 and 0.02 worse at 100 and 200 (0.01); two or
-three levels below the next one are ties with one. Windows around the ten best trials, wherever they
-are, lose a third of the gain at 200 trials; windows that overlap by half, or a first turn after
-twice as many trials are ties up to 0.04. Looking elsewhere costs up to 0.03 (twice as often, 0.04
-at 100 trials), but without it 58 of 80 narrow basins beside a broad one are found instead of 78
-(``examples/08_adaptive_grid.py``). Twice as many candidates with up to four parameters are a tie
-(0.02), as are refits of the neighbourhood when a quarter of it is new instead of 0.15, five or six
-steps of a refit instead of four, an additive part of the correlation, and scales drawn with an
-error of 0.3 in their logarithm; with an error of 0.6, 0.04 to 0.07 worse. Coordinates warped by
-Kumaraswamy's distribution, 0.07 and 0.04 worse at 25 and 50. The field that is likeliest for 300
-evenly spread places, known beforehand, 0.05, 0.12, 0.24 and 0.36 worse: what helps is to know how
-scores vary where the search goes. Before asks took turns, refits at a growth of three tenths were
-0.04 and 0.05 worse at 25 and 50 trials; a knee of 1 0.08 and 0.11 worse at 100 and 200. A field of
-all places that is fitted to the more evenly spread half of its trials, as spatial statistics
-declusters samples, was 0.07, 0.13 and 0.17 worse from 50 trials on. With four and eight trials
-running at a time the search is a tie and 0.13 worse at 100 trials (0.04).
+What was measured, each against the engine of its time, as changes of the mean log10 regret, on 150
+landscapes (BBOB in 2 to 8 dimensions and rough ones of two kinds, a fifth of them with noise;
+standard errors of 0.01 to 0.02, and of 0.03 at 200 trials). Without asks of one level, every other
+one looking into the next level, the search is 0.05, 0.04 and 0.15 worse at 50, 100 and 200 trials,
+all of it on rough and noisy ones. One level at every ask is up to 0.1 worse at 50 and 100 trials in
+5 and 8 dimensions, and another 0.1 better at 200 on rough ones. With levels open everywhere, and
+one level in place of the lowest bound, wins over TPE, CMA-ES and DIRECT are 0.01 fewer at all
+budgets (0.007; 229 problems, 8 seeds or 16), and regrets a tie at 25 and 50 trials and 0.01 and
+0.02 worse at 100 and 200 (0.01); two or three levels below the next one are ties with one. Windows
+around the ten best trials, wherever they are, lose a third of the gain at 200 trials; windows that
+overlap by half, or a first turn after twice as many trials are ties up to 0.04. Looking elsewhere
+costs up to 0.03 (twice as often, 0.04 at 100 trials), but without it 64 of 80 narrow basins beside
+a broad one are found instead of 78 (``examples/08_adaptive_grid.py``). Twice as many candidates
+with up to four parameters are a tie (0.02), as are refits of the neighbourhood when a quarter of it
+is new instead of 0.15, five or six steps of a refit instead of four, an additive part of the
+correlation, and scales drawn with an error of 0.3 in their logarithm; with an error of 0.6, 0.04 to
+0.07 worse. Coordinates warped by Kumaraswamy's distribution, 0.07 and 0.04 worse at 25 and 50. The
+field that is likeliest for 300 evenly spread places, known beforehand, 0.05, 0.12, 0.24 and 0.36
+worse: what helps is to know how scores vary where the search goes. Before asks took turns, refits
+at a growth of three tenths were 0.04 and 0.05 worse at 25 and 50 trials; a knee of 1 0.08 and 0.11
+worse at 100 and 200. A field of all places that is fitted to the more evenly spread half of its
+trials, as spatial statistics declusters samples, was 0.07, 0.13 and 0.17 worse from 50 trials on.
+With four and eight trials running at a time the search is a tie and 0.13 worse at 100 trials
+(0.04).
 
 Over 66 landscapes (with models; A) and 42 rough or rippled ones (B), also before, with standard
 errors of 0.03 and 0.06: without the neighbourhood 0.04 worse at 100 trials on A and 0.24 on B. A
@@ -86,15 +88,16 @@ import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from scipy.special import gamma, stdtr
 
 from fractal_tuner.field import one_blas_thread
 from fractal_tuner.search.base import Search, StopReason
+from fractal_tuner.search.heads import basin_heads
+from fractal_tuner.search.improvement import log_expected_improvement
 from fractal_tuner.search.lattice import DEPTH, Lattice
 from fractal_tuner.search.surrogate import Belief, Surrogate
 from fractal_tuner.space import Key, SearchSpace
@@ -116,13 +119,6 @@ _TURNS = "one level", "next level", "all levels", "one level", "next level", "el
 _HARDLY = 0.01  # of the median's distance from the best
 _FEW = 3, 0.5  # trials in a window: a constant, and for each parameter
 _BEYOND = 1  # levels below the next one that are open as well
-_DEGREES_OF_FREEDOM = 20.0
-_FARTHEST = 15.0  # in the inverse of sinh: more than a million standard deviations
-_T_CONSTANT = float(
-    gamma(0.5 * (_DEGREES_OF_FREEDOM + 1.0))
-    / gamma(0.5 * _DEGREES_OF_FREEDOM)
-    / math.sqrt(_DEGREES_OF_FREEDOM * math.pi)
-)
 _NARROWEST_BASIN = 0.03  # a step of the global grid
 
 
@@ -363,7 +359,7 @@ class ZoomSearch(Search):
             heads.append(int(left[0]))
             left = left[reach[left[0], left] > 2.0 * 0.5**level]
         centers = np.array(heads)[_drawn(len(heads), self._n_candidates, _HEAD_CHANCE, rng)]
-        return self._zoomed(view, centers, np.full(len(centers), level), view.belief.target, rng)
+        return self._on_level(view, centers, level, rng)
 
     def _on_next_level(self, view: _View, rng: np.random.Generator) -> tuple[Key, Window] | None:
         """A place in the widest window around the best trial which holds but few trials."""
@@ -375,7 +371,7 @@ class ZoomSearch(Search):
         if np.ptp(view.belief.response[reach[0] <= 2.0 * 0.5**level]) < _HARDLY:
             return None  # a plateau, or an optimum that is flat at this scale
         centers = np.repeat(best, self._n_candidates)
-        return self._zoomed(view, centers, np.full(len(centers), level), view.belief.target, rng)
+        return self._on_level(view, centers, level, rng)
 
     def _next_levels(self, reach: np.ndarray) -> np.ndarray:
         """The levels of the widest windows around some trials which hold but few trials.
@@ -393,17 +389,13 @@ class ZoomSearch(Search):
         """The deepest levels that are open around some trials; shapes as above."""
         return np.asarray(np.minimum(self._next_levels(reach) + _BEYOND, DEPTH))
 
-    def _zoomed(
-        self,
-        view: _View,
-        centers: np.ndarray,
-        levels: np.ndarray,
-        target: float,
-        rng: np.random.Generator,
+    def _on_level(
+        self, view: _View, centers: np.ndarray, level: int, rng: np.random.Generator
     ) -> tuple[Key, Window] | None:
-        """The best new place in windows of some levels around some trials."""
+        """A place in windows of one level around some trials."""
+        levels = np.full(len(centers), level)
         u = self._lattice.zoomed(view.places[centers], levels, rng)
-        return self._best_of(view, u, levels, centers, target)
+        return self._best_of(view, u, levels, centers, view.belief.target)
 
     def _best_of(
         self,
@@ -595,71 +587,3 @@ class _FullList:
     def left(self, tried: set[Key]) -> np.ndarray:
         """Places of the candidates not in ``tried``, shape (n, n_parameters)."""
         return self._u[[key not in tried for key in self._keys]]
-
-
-def basin_heads(x: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The trials at the bottom of basins that may go deepest, except the best; the widest first.
-
-    A trial heads a basin as wide as the distance to the nearest better trial (nearest-better
-    distance, Preuss 2010). A basin may go deepest if for some rate of change ``K`` no other one has
-    a lower bound ``z - K width``, as with the boxes of DIRECT (Jones, Perttunen & Stuckman 1993).
-
-    Parameters
-    ----------
-    x : np.ndarray
-        Features, shape (n, n_features).
-    z : np.ndarray
-        Responses, smaller is better, shape (n,).
-
-    Returns
-    -------
-    rows, widths : np.ndarray
-        Each of shape (n_heads,).
-
-    Examples
-    --------
-    >>> x = np.array([[0.0], [0.1], [0.5], [0.6], [0.8]])
-    >>> rows, widths = basin_heads(x, np.array([0.0, 0.5, 0.3, 0.2, 0.9]))
-    >>> rows.tolist(), widths.round(2).tolist()
-    ([3], [0.6])
-    """
-    better = z[None, :] < z[:, None]
-    width = np.where(better, cdist(x, x), np.inf).min(axis=1, initial=np.inf)
-    left = np.flatnonzero(np.isfinite(width))
-    heads: list[int] = []
-    while len(left):
-        if heads:
-            rate = (z[heads[-1]] - z[left]) / (width[heads[-1]] - width[left])
-            heads.append(int(left[np.argmax(rate)]))
-        else:
-            heads.append(int(left[np.argmax(width[left])]))
-        left = left[(width[left] < width[heads[-1]]) & (z[left] < z[heads[-1]])]
-    return np.array(heads, int), width[heads]
-
-
-def log_expected_improvement(goal: float, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    """Logarithm of ``E max(goal - y, 0)``, ``(y - mean) / sd`` having Student's t distribution.
-
-    With ``t = (goal - mean) / sd``, its density ``f`` and distribution ``F`` of ``v = 20`` degrees
-    of freedom: ``log sd + log[(v + t^2) f(t) / (v - 1) + t F(t)]`` (Tracey & Wolpert 2018). In the
-    tail the terms differ by a part in ``v``, so that little is lost to rounding. The second
-    logarithm is read from a table, to 1e-6, which ends at a million standard deviations.
-
-    Examples
-    --------
-    >>> log_expected_improvement(0.0, np.array([0.0, 50.0]), np.array([1.0, 1.0])).round(2).tolist()
-    [-0.88, -49.81]
-    """
-    return np.asarray(np.log(sd) + np.interp(np.arcsinh((goal - mean) / sd), *_standard_gains()))
-
-
-@cache
-def _standard_gains() -> tuple[np.ndarray, np.ndarray]:
-    """Logarithm of the expected improvement at ``sinh`` of some places, where ``sd`` is 1.
-
-    It is nearly linear in these places at both ends. Student's ``F`` takes ten times as long.
-    """
-    v, places = _DEGREES_OF_FREEDOM, np.linspace(-_FARTHEST, _FARTHEST, 2**15 + 1)
-    t = np.sinh(places)
-    density = _T_CONSTANT * (1.0 + t * t / v) ** (-0.5 * (v + 1.0))
-    return places, np.log((v + t * t) / (v - 1.0) * density + t * stdtr(v, t))
