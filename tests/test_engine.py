@@ -293,6 +293,14 @@ def test_levels_open_as_windows_fill(landscape, n_running):
     assert deepest > 6
 
 
+def test_the_deepest_levels_open_when_there_are_many_trials():
+    search = ZoomSearch(box(2), max_trials=600, seed=0, noise=False)
+    search.run(sphere)
+    levels = np.array([trial.window.level for trial in search.trials])
+    parts = np.split(levels, [238, 283, 337, 400])  # 200 times two to quarters, halves, ...
+    assert [part.max() for part in parts] == [10, 11, 12, 13, 14]
+
+
 def trials_after(places, scores):
     """What searches of 100 seeds ask next that know some trials, shapes (n, 2) and (n,)."""
     for seed in range(100):

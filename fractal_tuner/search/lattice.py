@@ -14,7 +14,7 @@ from fractal_tuner.dimensions import nearest
 from fractal_tuner.space import Key, SearchSpace
 from fractal_tuner.trials import Window
 
-DEPTH = 10  # deepest zoom level
+DEPTH = 14  # deepest zoom level
 STEPS = 4  # grid steps from a window's centre to its side
 _BITS = 20
 _GLOBAL_BITS = 5

@@ -16,7 +16,7 @@ from scipy.spatial.distance import cdist
 from fractal_tuner.field import SMOOTHNESS, Kriging, RandomField
 from fractal_tuner.search.neighbourhood import ITERATIONS, Neighbourhood, cautious
 
-CAPACITY = 150  # trials that enter the field at a fit
+CAPACITY = 300  # trials that enter the field at a fit
 _LAG = 40  # trials that may join before the choice of these is made anew
 _GROWTH = 1.2
 _KNEE = 2.0
